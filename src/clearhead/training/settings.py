@@ -1,0 +1,80 @@
+"""How a model is trained: batch size, length, optimiser, learning rate, validation, what is kept; and nothing about the model.
+
+The defaults follow section 5 of arXiv 1706.03762 where it speaks (betas, label smoothing, warm-up followed by the inverse
+square root, averaging of the last weights). An update is one step of the optimiser; all "every" settings count updates.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from clearhead.settings import Settings
+
+Schedule = Literal["inverse_sqrt", "cosine", "linear", "constant"]
+Optimizer = Literal["adamw", "sgd"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Watch = Literal["loss", "bleu", "chrf", "exact_match"]
+Keep = Literal["auto", "average", "best", "last"]
+
+Count = Annotated[int, Field(ge=1, le=1 << 40)]
+CountOrOff = Annotated[int, Field(ge=0, le=1 << 40)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainingSettings(Settings):
+    """Everything that decides the course of one training run, given its model and its data.
+
+    ``updates`` is also the horizon of the cosine and linear schedules. ``final_learning_rate`` is the share of
+    ``learning_rate`` that is left at the end of those two. ``clip`` is the largest global gradient norm, 0 for none.
+    ``patience`` counts validations without improvement of ``watch``, 0 for no early stopping. ``keep`` says which weights
+    the run ends with: the average of the last ``average`` snapshots, the best validated, the last, or ("auto") whichever
+    of these validates best. ``precision`` "auto" is bfloat16 where the machine multiplies it natively, else float32;
+    the weights themselves are float32 always. ``threads`` is left to torch where it is not given.
+    """
+
+    batch_tokens: Count = 4096
+    accumulate: Count = 1
+    updates: Count = 10_000
+    max_epochs: Count | None = None
+
+    optimizer: Optimizer = "adamw"
+    betas: tuple[Beta, Beta] = Field(default=(0.9, 0.98), strict=False)
+    epsilon: Positive = 1e-9
+    momentum: Beta = 0.9
+    weight_decay: NotNegative = 0.0
+    learning_rate: Positive = 0.001
+    schedule: Schedule = "inverse_sqrt"
+    warmup: CountOrOff = 1000
+    final_learning_rate: Fraction = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    clip: NotNegative = 1.0
+    precision: Precision = "auto"
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+
+    log_every: Count = 50
+    validate_every: Count = 1000
+    checkpoint_every: Count = 500
+    snapshot_every: Count = 100
+    checkpoints: Count = 2
+    patience: CountOrOff = 0
+    watch: Watch = "bleu"
+    average: Count = 8
+    keep: Keep = "auto"
+
+    skip_limit: Count = 20
+    save_attempts: Count = 5
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.schedule in ("cosine", "linear") and self.warmup >= self.updates:
+            raise ValueError(
+                f"warmup {self.warmup} leaves nothing of {self.updates} updates for the {self.schedule} schedule to fall in: "
+                "warm up for fewer updates, or train for more"
+            )
+        return self
