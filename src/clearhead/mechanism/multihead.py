@@ -1,0 +1,106 @@
+"""Multi-head attention as modules: project, attend in every head, mix the heads back into the residual stream.
+
+    MultiHead(Q, K, V) = Concat(head_1 … head_H) W_o,   head_h = Attention(Q W_q^h, K W_k^h, V W_v^h)
+
+(section 3.2.2, arXiv 1706.03762.) W_o is one linear map with no activation; cut by head it is the stack of the heads'
+value-up matrices. The one seam is ``step``: it receives q, k, v and the mask of every call, so whoever wants to look
+inside hooks it from outside. These modules know nothing of whoever looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from clearhead.mechanism.cache import LayerCache
+from clearhead.mechanism.masks import Mask
+from clearhead.mechanism.paths import Problem, choose
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSizes:
+    """Widths of one multi-head attention: W in and out, H query heads, G key/value heads, D per key, M per value."""
+
+    width: int
+    heads: int
+    groups: int
+    key: int
+    value: int
+
+    @property
+    def projected(self) -> tuple[int, int, int]:
+        """Columns of the query, key and value projections."""
+        return self.heads * self.key, self.groups * self.key, self.groups * self.value
+
+
+class AttentionStep(nn.Module):
+    """The inner step: q (B, H, T, D), k (B, G, S, D), v (B, G, S, M) and the mask → (B, H, T, M). The inspector's seam."""
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = dropout
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
+        problem = Problem(q, k, v, mask, dropout=self.dropout if self.training else 0.0)
+        return choose(problem)(problem)
+
+
+class SelfAttention(nn.Module):
+    """Queries, keys and values from one sequence, by one packed projection."""
+
+    def __init__(self, sizes: HeadSizes, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.query_key_value = nn.Linear(sizes.width, sum(sizes.projected))
+        self.step = AttentionStep(dropout)
+        self.output = nn.Linear(sizes.heads * sizes.value, sizes.width)
+
+    def forward(self, x: Tensor, mask: Mask | None = None, cache: LayerCache | None = None) -> Tensor:
+        """x (B, T, W) → (B, T, W); with a cache, x holds only the new positions."""
+        q, k, v = self.query_key_value(x).split(self.sizes.projected, dim=-1)
+        q, k, v = split_heads(q, self.sizes.heads), split_heads(k, self.sizes.groups), split_heads(v, self.sizes.groups)
+        if cache is not None:
+            k, v = cache.append(k, v)
+        mixed: Tensor = self.output(join_heads(self.step(q, k, v, mask)))
+        return mixed
+
+
+class CrossAttention(nn.Module):
+    """Queries from one sequence, keys and values from another, which are projected once and handed back in."""
+
+    def __init__(self, sizes: HeadSizes, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.sizes = sizes
+        queries, keys, values = sizes.projected
+        self.query = nn.Linear(sizes.width, queries)
+        self.key_value = nn.Linear(sizes.width, keys + values)
+        self.step = AttentionStep(dropout)
+        self.output = nn.Linear(sizes.heads * sizes.value, sizes.width)
+
+    def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys (B, G, S, D) and values (B, G, S, M) of the sequence attended to, (B, S, W); once per sentence."""
+        k, v = self.key_value(memory).split(self.sizes.projected[1:], dim=-1)
+        return split_heads(k, self.sizes.groups), split_heads(v, self.sizes.groups)
+
+    def forward(self, x: Tensor, keys_values: tuple[Tensor, Tensor], mask: Mask | None = None) -> Tensor:
+        """x (B, T, W) looks at what ``project`` made: (B, T, W)."""
+        q = split_heads(self.query(x), self.sizes.heads)
+        mixed: Tensor = self.output(join_heads(self.step(q, *keys_values, mask)))
+        return mixed
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, T, H·D) → (B, H, T, D), a view."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """(B, H, T, M) → (B, T, H·M)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def value_up(output: nn.Linear, heads: int) -> Tensor:
+    """W_o by head: (H, M, W); head h adds z_h @ value_up[h] to the residual stream, and the bias is added once."""
+    return torch.stack(output.weight.t().chunk(heads, dim=0))

@@ -1,0 +1,211 @@
+"""The three ways to compute the same attention: products, fused, streamed.
+
+``products``: plain batched matrix products over the whole map. On a CPU the backward of the fused kernel costs many
+times theirs on rows of a few dozen positions, so short training batches go here.
+``fused``: torch's scaled_dot_product_attention, which never keeps the map.
+``streamed``: blocks of query rows, each by ``fused`` where that computes the same function and by ``products`` where
+not, recomputed in the backward pass; memory grows with T + S, never with T × S.
+
+Each takes a checked ``Problem`` and knows nothing of modules. A query that may see nothing gets exactly 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from clearhead.mechanism.masks import Mask, Span
+from clearhead.mechanism.normalizers import Normalizer, normalizer
+from clearhead.mechanism.scores import Score, default_scale, is_product, scorer
+from clearhead.mechanism.textbook import repeat_heads
+
+SHORT = 96  # up to this many queries and keys, plain products beat the fused CPU kernel's backward: docs/diary.md
+TILE = 1 << 22  # elements of (B, H, rows, S) that a streamed block may hold
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """One attention to compute: q (B, H, T, D), k (B, G, S, D), v (B, G, S, M) and everything that shapes its weights."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    mask: Mask | None = None
+    bias: Tensor | None = None
+    scale: float | None = None
+    softcap: float | None = None
+    score: Score = "scaled_dot"
+    normalize: Normalizer = "softmax"
+    dropout: float = 0.0
+
+    @property
+    def queries(self) -> int:
+        return self.q.shape[2]
+
+    @property
+    def keys(self) -> int:
+        return self.k.shape[2]
+
+    @property
+    def factor(self) -> float:
+        """The scale in force."""
+        return default_scale(self.score, self.q.shape[-1]) if self.scale is None else self.scale
+
+    @property
+    def map_size(self) -> int:
+        """Elements of the whole (B, H, T, S) map."""
+        return self.q.shape[0] * self.q.shape[1] * self.queries * self.keys
+
+    @property
+    def trains(self) -> bool:
+        """True when a backward pass will come through."""
+        return torch.is_grad_enabled() and (self.q.requires_grad or self.k.requires_grad or self.v.requires_grad)
+
+    def fits_fused_kernel(self) -> bool:
+        """True when torch's kernel computes the same function; its CPU kernel has no dropout and no bias gradient."""
+        plain = is_product(self.score) and self.normalize == "softmax" and self.softcap is None
+        learned_bias = self.bias is not None and self.bias.requires_grad and torch.is_grad_enabled()
+        return plain and self.dropout == 0.0 and not learned_bias
+
+
+def choose(problem: Problem) -> Callable[[Problem], Tensor]:
+    """The path for this shape, device and direction."""
+    if problem.q.device.type == "cpu" and problem.trains and max(problem.queries, problem.keys) <= SHORT:
+        return products
+    mask_is_cheap = problem.mask is None or plain_causal(problem) or problem.map_size <= TILE
+    if problem.fits_fused_kernel() and mask_is_cheap:
+        return fused
+    return products if problem.map_size <= TILE else streamed
+
+
+def plain_causal(problem: Problem) -> bool:
+    """True when the kernels' own causal flag says what the mask and bias say."""
+    square = problem.queries == problem.keys
+    return problem.mask is not None and problem.mask.is_plain_causal() and square and problem.bias is None
+
+
+def products(problem: Problem) -> Tensor:
+    """The equation by batched products over the whole map, in the dtype of q."""
+    heads = problem.q.shape[1]
+    k, v = repeat_heads(problem.k, heads), repeat_heads(problem.v, heads)
+    allowed, blind = visibility(problem, (0, problem.queries), (0, problem.keys))
+    if is_product(problem.score) and problem.softcap is None:
+        scores_BHTS = (problem.q * problem.factor) @ k.transpose(-2, -1)
+    else:
+        scores_BHTS = scorer(problem.score)(problem.q, k) * problem.factor
+    if problem.softcap is not None:
+        scores_BHTS = problem.softcap * torch.tanh(scores_BHTS / problem.softcap)
+    if problem.bias is not None:
+        scores_BHTS = scores_BHTS + problem.bias.to(scores_BHTS.dtype)
+    if allowed is not None:
+        scores_BHTS = scores_BHTS.masked_fill(~allowed, -math.inf)
+    if blind is None and problem.normalize == "softmax":
+        weights_BHTS = torch.softmax(scores_BHTS, -1)
+    else:
+        weights_BHTS = normalizer(problem.normalize)(scores_BHTS)
+    if problem.dropout:
+        weights_BHTS = F.dropout(weights_BHTS, problem.dropout)
+    mixed_BHTM = weights_BHTS @ v
+    return mixed_BHTM if blind is None else mixed_BHTM.masked_fill(blind, 0.0)
+
+
+def fused(problem: Problem) -> Tensor:
+    """torch's fused kernel; unequal key and value widths are padded with zeros, which changes no score."""
+    heads, width = problem.q.shape[1], problem.v.shape[3]
+    q, k, v = problem.q, repeat_heads(problem.k, heads), repeat_heads(problem.v, heads)
+    widest = max(q.shape[3], width)
+    q, k, v = (x if x.shape[3] == widest else F.pad(x, (0, widest - x.shape[3])) for x in (q, k, v))
+    if plain_causal(problem):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=problem.factor)[..., :width]
+    allowed, blind = visibility(problem, (0, problem.queries), (0, problem.keys))
+    if blind is not None and allowed is not None:
+        allowed = allowed | blind  # let the kernel see something; its answer for these rows is thrown away
+    given = allowed if problem.bias is None else _as_bias(problem.bias, allowed, blind, q.dtype)
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=given, scale=problem.factor)[..., :width]
+    return mixed if blind is None else mixed.masked_fill(blind, 0.0)
+
+
+def streamed(problem: Problem) -> Tensor:
+    """Blocks of query rows; in training each block is recomputed in the backward pass instead of kept."""
+    per_row = max(1, problem.map_size // max(1, problem.queries))
+    rows = max(1, min(problem.queries, TILE // per_row))
+    blocks = [_block(problem, (start, min(start + rows, problem.queries))) for start in range(0, problem.queries, rows)]
+    return torch.cat(blocks, dim=2)
+
+
+def _block(problem: Problem, rows: Span) -> Tensor:
+    def compute(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        part = cut(replace(problem, q=q, k=k, v=v, bias=bias), rows)
+        return (fused if part.fits_fused_kernel() else products)(part)
+
+    if not problem.trains:
+        return compute(problem.q, problem.k, problem.v, problem.bias)
+    keep_random = problem.dropout > 0
+    mixed = checkpoint(
+        compute, problem.q, problem.k, problem.v, problem.bias, use_reentrant=False, preserve_rng_state=keep_random
+    )
+    assert isinstance(mixed, Tensor)
+    return mixed
+
+
+def cut(problem: Problem, rows: Span) -> Problem:
+    """The part of a problem that concerns some query rows, with the keys they cannot see left away."""
+    columns = (0, problem.keys) if problem.mask is None else problem.mask.columns(rows, problem.keys)
+    columns = columns if columns[0] < columns[1] else (0, 1)
+    return replace(
+        problem,
+        q=problem.q[:, :, slice(*rows)],
+        k=problem.k[:, :, slice(*columns)],
+        v=problem.v[:, :, slice(*columns)],
+        bias=None if problem.bias is None else cut_map(problem.bias, rows, columns),
+        mask=None if problem.mask is None else _Shifted(problem.mask, rows[0], columns[0]),
+    )
+
+
+def cut_map(full: Tensor, rows: Span, columns: Span) -> Tensor:
+    """A rectangle of something broadcastable to (B, H, T, S); dimensions of size 1 stay."""
+    full = full.reshape((1,) * (4 - full.dim()) + tuple(full.shape)) if full.dim() < 4 else full
+    full = full if full.shape[2] == 1 else full[:, :, slice(*rows)]
+    return full if full.shape[3] == 1 else full[..., slice(*columns)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Shifted(Mask):
+    """A mask seen from a block whose first row and column are not 0."""
+
+    inner: Mask
+    row: int
+    column: int
+
+    def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
+        (a, b), (c, d) = rows, columns
+        return self.inner.tile((a + self.row, b + self.row), (c + self.column, d + self.column), device)
+
+
+def visibility(problem: Problem, rows: Span, columns: Span) -> tuple[Tensor | None, Tensor | None]:
+    """(allowed, blind): the boolean tile, or None for all; and which rows (…, t, 1) see nothing, or None for none."""
+    allowed = None if problem.mask is None else problem.mask.tile(rows, columns, problem.q.device)
+    if problem.bias is not None:
+        barred = cut_map(problem.bias.detach(), rows, columns) == -math.inf
+        if bool(barred.any()):
+            allowed = ~barred if allowed is None else allowed & ~barred
+    if allowed is None:
+        return None, None
+    blind = ~allowed.any(-1, keepdim=True)
+    return allowed, blind if bool(blind.any()) else None
+
+
+def _as_bias(bias: Tensor, allowed: Tensor | None, blind: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Mask and bias as the one additive map that the fused kernel takes."""
+    bias = bias.to(dtype)
+    if allowed is None:
+        return bias
+    if blind is not None:
+        bias = bias.masked_fill(blind, 0.0)
+    return torch.where(allowed, bias, torch.full((), -math.inf, dtype=dtype, device=bias.device))
