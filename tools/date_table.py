@@ -1,8 +1,8 @@
-"""Writes ``src/clearhead/recipes/dates.json``: how dates are written in the languages of the demo, from CLDR through Babel.
+"""Writes ``src/clearhead/recipes/dates.json``: how dates are written in the demo's languages, from CLDR through Babel.
 
 Run with ``python tools/date_table.py`` when the languages or CLDR change. The package itself needs neither Babel nor a
-download. Left out are forms a reader could take for two different days: years of two digits, and numeric orders (03/04/2021)
-that another language of the table writes in a different order with the same separators.
+download. Left out are forms a reader could take for two different days: years of two digits, and numeric orders
+(03/04/2021) that another language of the table writes in a different order with the same separators.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 from babel import Locale
 
 OUT = Path(__file__).parents[1] / "src" / "clearhead" / "recipes" / "dates.json"
-LANGUAGES = (
-    "en de fr es it pt nl sv da nb fi is et lv lt pl cs hr hu ro sq tr vi id sw ga eu cy ru uk bg mk sr kk el hy ka he "
-    "ar_EG fa ur hi mr bn ta te th km am zh ja ko"
-).split()
+LANGUAGES = """
+    en de fr es it pt nl sv da nb fi is et lv lt pl cs hr hu ro sq tr vi id sw ga eu cy ru uk bg mk sr kk el hy ka he
+    ar_EG fa ur hi mr bn ta te th km am zh ja ko
+""".split()
 SKELETONS = ("yMd", "yMMMd", "yMMMEd", "yMMMMd", "yMMMMEd", "yMMMMEEEEd", "yMMMEEEEd", "yMEEEEd")
 INVISIBLE = re.compile("[\u200e\u200f\u061c]")  # direction marks: in CLDR for layout, on nobody's keyboard
 NO_BREAK = re.compile("[\u00a0\u202f]")

@@ -21,7 +21,7 @@ _MONTHS, _WEEKDAYS = "ML", "Ec"
 
 @dataclass(frozen=True)
 class Language:
-    """One language's way with dates: its English name, the patterns in use, the names in them, the code point of its zero."""
+    """One language's way with dates: its English name, its digit zero, the patterns in use and the names in them."""
 
     name: str
     zero: str

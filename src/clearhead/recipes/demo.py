@@ -17,7 +17,8 @@ FIRST, LAST = datetime.date(1900, 1, 1), datetime.date(2099, 12, 31)
 SPLITS = {"train": 40_000, "valid": 1_000, "test": 1_000}
 
 RECIPE = """\
-# Dates as people write them in {languages} languages -> ISO 8601. Written by `clearhead demo`; change it and train again.
+# Dates as people write them in {languages} languages -> ISO 8601.
+# Written by `clearhead demo`; change it and train again.
 task = "translation"
 seed = {seed}
 

@@ -1,0 +1,54 @@
+## make demo    train the date reader (at most three minutes on two cores) and look at its attention
+## make test    every quick test, the README's commands and the examples among them
+## make check   what CI does: lint, types, test
+## Each sets up what it needs in .venv, from any Python 3.11 or newer.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+
+.PHONY: help demo test long check lint types docs format clean
+
+help:
+	@sed -n "s/^## //p" Makefile
+
+demo: .venv/runs
+	$(BIN)/clearhead demo --out runs/demo
+
+test: .venv/develops
+	$(BIN)/python -m pytest
+
+long: .venv/develops
+	$(BIN)/python -m pytest -m long
+
+check: lint types test
+
+lint: .venv/develops
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/develops
+	$(BIN)/mypy
+
+docs: .venv/develops
+	$(BIN)/python -m pytest tests/docs tests/examples
+
+format: .venv/develops
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache
+
+# The version of torch is installed first and alone: it is the largest part, and the rest must not choose another.
+.venv/runs: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Clearhead needs Python 3.11 or newer with its venv module: install it, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(INSTALL) torch
+	$(INSTALL) --editable .
+	@touch $@
+
+.venv/develops: .venv/runs
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
