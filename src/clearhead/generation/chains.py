@@ -1,0 +1,64 @@
+"""Searches without competition: each hypothesis goes its own way, by its best token (greedy) or by a drawn one.
+
+A drawn token depends on the seed, the place of its sentence among all sources, the number of the sample and the step,
+and on nothing else: batching, sorting and company never change a sample. Knows nothing of models or length limits.
+
+Legend: B sentences, K hypotheses a sentence, V vocabulary, L longest length limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clearhead.generation.filters import filtered
+from clearhead.generation.live import Extension, Live
+from clearhead.generation.search import Propose
+from clearhead.generation.selection import best_continuations
+from clearhead.generation.settings import DecodingSettings
+
+
+def propose_greedy(logits: Tensor, normalizer: Tensor, live: Live) -> Extension:
+    """The most probable token of each hypothesis; logits (B, K, V), normaliser (B, K)."""
+    rows = logits.flatten(0, 1)[:, None]
+    tokens = best_continuations(rows, torch.zeros_like(normalizer).view(-1, 1), 1).tokens
+    return own_way(tokens.view_as(normalizer), logits, normalizer, live)
+
+
+def sampler(settings: DecodingSettings, seed: int, places: Sequence[int], limits: Tensor) -> Propose:
+    """A proposal that draws tokens; ``places`` are the numbers of the batch's sentences among all sources."""
+    uniforms = draw_uniforms(seed, places, limits, settings.width).to(limits.device)
+
+    def propose_sample(logits: Tensor, normalizer: Tensor, live: Live) -> Extension:
+        tokens = draw(filtered(logits, settings), uniforms[live.sentences, :, live.length])
+        return own_way(tokens, logits, normalizer, live)
+
+    return propose_sample
+
+
+def draw_uniforms(seed: int, places: Sequence[int], limits: Tensor, samples: int) -> Tensor:
+    """Numbers in [0, 1), (B, K, L) float32: sample k of a sentence is the same whatever its batch, limit and K are."""
+    uniforms = torch.zeros(len(places), samples, int(limits.max()))
+    for row, (place, limit) in enumerate(zip(places, limits.tolist(), strict=True)):
+        for sample in range(samples):
+            numbers = np.random.default_rng((seed, place, sample)).random(limit, dtype=np.float32)
+            uniforms[row, sample, :limit] = torch.from_numpy(numbers)
+    return uniforms
+
+
+def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Tokens (B, K) from softmax(logits) (B, K, V) by inverting its cumulative sum at ``uniforms`` (B, K)."""
+    cumulative = logits.softmax(-1, dtype=torch.float32).cumsum(-1)
+    mass = cumulative[..., -1:]
+    aims = torch.minimum(uniforms[..., None] * mass, torch.nextafter(mass, torch.zeros_like(mass)))
+    return torch.searchsorted(cumulative, aims, right=True).squeeze(-1)
+
+
+def own_way(tokens: Tensor, logits: Tensor, normalizer: Tensor, live: Live) -> Extension:
+    """Hypothesis k continues itself with ``tokens[b, k]``; (B, K)."""
+    own = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+    logs = logits.gather(-1, tokens[..., None]).squeeze(-1) - normalizer
+    return Extension(own, tokens, logs, live.totals + logs)

@@ -1,0 +1,124 @@
+"""The one loop behind greedy, beam search and sampling: advance all hypotheses, propose, finish, follow, compact.
+
+How candidates are proposed is passed in; the loop owns what every search shares: forbidden symbols, length limits,
+the end of a sentence, and dropping finished sentences from the batch so that they cost nothing. Knows no model beyond
+``generation.protocol``.
+
+A sentence ends when nothing of it is alive; when not even its best live hypothesis, were it to reach the length limit
+without further loss, could still get a place; or at its length limit, where what is alive is ranked as unfinished.
+
+Legend: B sentences, K hypotheses a sentence, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clearhead.errors import RunError
+from clearhead.generation.finished import Finished, Newcomers
+from clearhead.generation.hypothesis import Hypothesis, length_penalty
+from clearhead.generation.live import Extension, Live
+from clearhead.generation.protocol import END, PAD, START, AnyState, Decodable
+from clearhead.generation.selection import log_normalizer
+from clearhead.generation.settings import DecodingSettings
+
+Propose = Callable[[Tensor, Tensor, Live], Extension]
+"""(logits (B, K, V) with forbidden symbols at -inf, log-normaliser (B, K) of all V, live hypotheses) -> extension."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Some source sentences as one rectangle: ``ids`` and ``mask`` (B, S), and target length ``limits`` (B,)."""
+
+    ids: Tensor
+    mask: Tensor
+    limits: Tensor
+
+
+@torch.inference_mode()
+def search(
+    model: Decodable[AnyState], sources: Sources, settings: DecodingSettings, propose: Propose
+) -> list[list[Hypothesis]]:
+    """The best hypotheses of each sentence, best first, sentences in their order."""
+    results: list[list[Hypothesis]] = [[]] * sources.ids.shape[0]
+    live = Live(sources.limits, settings.width)
+    finished = Finished(sources.limits, settings.n_best, settings.length_penalty)
+    state = model.begin(sources.ids, sources.mask, beam=settings.width, max_length=int(sources.limits.max()))
+    while True:
+        logits = model.advance(live.last, state)
+        normalizer = checked(log_normalizer(logits))
+        extension = propose(forbid(logits, end=live.length < settings.min_length), normalizer, live)
+        parents = step(extension, live, finished)
+        done = close(live, finished)
+        repack = enough(done)
+        if repack:
+            collect(results, done, live, finished)
+            if bool(done.all()):
+                return results
+        if parents is not None:
+            state.reorder(parents)
+        if repack:
+            going = (~done).nonzero().squeeze(1)
+            for part in (state, live, finished):
+                part.keep(going)
+
+
+def checked(normalizer: Tensor) -> Tensor:
+    """The log-normaliser itself, if it is a number; one that is not would keep a search from ever ending."""
+    if bool(normalizer.isnan().any()):
+        raise RunError(
+            "the model's logits are not numbers (NaN), expected finite ones: the weights are damaged, or training "
+            "diverged before they were saved"
+        )
+    return normalizer
+
+
+def forbid(logits: Tensor, *, end: bool) -> Tensor:
+    """``logits`` (B, K, V), changed in place: no padding, no start symbol and, if ``end``, no end symbol."""
+    for symbol in (PAD, START, END) if end else (PAD, START):
+        logits[..., symbol] = -torch.inf
+    return logits
+
+
+def step(extension: Extension, live: Live, finished: Finished) -> Tensor | None:
+    """Hand over the candidates that ended, follow the others; returns parents (B, K) if any hypothesis moved."""
+    totals = extension.totals.masked_fill(~extension.ended, -torch.inf)
+    rows = (totals > -torch.inf).any(1).nonzero().squeeze(1)
+    if len(rows):
+        tokens, logs = live.history(rows, extension.parents[rows])
+        tokens = torch.cat([tokens, extension.tokens[rows][:, :, None]], dim=2)
+        logs = torch.cat([logs, extension.logs[rows][:, :, None]], dim=2)
+        finished.add(Newcomers(rows, totals[rows], tokens, logs, complete=True))
+    return live.follow(extension)
+
+
+def close(live: Live, finished: Finished) -> Tensor:
+    """Which sentences (B,) are at their end; those have nothing alive afterwards."""
+    best = live.totals.amax(1)
+    cut = (live.limits <= live.length) & (best > -torch.inf)
+    rows = cut.nonzero().squeeze(1)
+    if len(rows):
+        past = slice(0, live.length)
+        finished.add(
+            Newcomers(rows, live.totals[rows], live.tokens[rows, :, past], live.logs[rows, :, past], complete=False)
+        )
+    best_possible = best / length_penalty(live.limits, finished.alpha)
+    done = cut | (best_possible <= finished.worst)
+    live.totals[done] = -torch.inf
+    return done
+
+
+def enough(done: Tensor) -> bool:
+    """Whether so many sentences are done that repacking the batch pays: a quarter of them."""
+    return int(done.sum()) * 4 >= len(done)
+
+
+def collect(results: list[list[Hypothesis]], done: Tensor, live: Live, finished: Finished) -> None:
+    """Write the answers of the sentences that are ``done`` to their places in ``results``."""
+    rows = done.nonzero().squeeze(1)
+    for place, hypotheses in zip(live.sentences[rows].tolist(), finished.hypotheses(rows), strict=True):
+        results[place] = hypotheses
