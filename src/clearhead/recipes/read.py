@@ -1,0 +1,95 @@
+"""From a recipe file and ``--set key=value`` overrides to one checked ``Recipe``, or one sentence saying what is wrong.
+
+It reads TOML and nothing else, opens no data file, and refuses to guess: whatever the schema does not know is an error.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from clearhead.errors import ConfigurationError
+from clearhead.recipes.schema import Recipe
+from clearhead.recipes.sentences import explain
+
+MAX_BYTES = 1 << 20
+
+Table = dict[str, Any]
+
+
+def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read the recipe at ``path`` and apply ``overrides`` such as ``training.updates=500``, in order.
+
+    ``data.folder`` comes out absolute. Written in the file it is relative to the file; given as an override it is
+    relative to the current folder, as every path on a command line is.
+
+    Raises:
+        ConfigurationError: the file is missing, is no TOML, or says something the schema does not know.
+    """
+    path = Path(path)
+    table = _load(path)
+    _anchor(table, path.parent)
+    for override in overrides:
+        _override(table, override)
+    return parse_recipe(table, where=str(path) if not overrides else f"{path} with --set")
+
+
+def parse_recipe(table: Table, where: str) -> Recipe:
+    """Check a table already read; ``where`` opens the sentence of an error."""
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        raise ConfigurationError(explain(error, Recipe, where)) from None
+
+
+def _load(path: Path) -> Table:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: there is no such recipe file") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read as a recipe: {error.strerror or error}") from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigurationError(f"{path}: expected a recipe of at most {MAX_BYTES} bytes, but the file is larger")
+    try:
+        return tomllib.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: expected UTF-8 text, but byte {error.start} is not valid UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: this is not valid TOML: {error}") from None
+
+
+def _anchor(table: Table, folder: Path) -> None:
+    """Make ``data.folder`` absolute, seen from ``folder``; a wrong type is left for the schema to refuse."""
+    data = table.setdefault("data", {})
+    if isinstance(data, dict) and isinstance(data.get("folder", "."), str):
+        data["folder"] = str((folder / data.get("folder", ".")).resolve())
+
+
+def _override(table: Table, override: str) -> None:
+    key, equals, text = override.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigurationError(f"--set {override}: expected key=value, such as training.updates=500")
+    *tables, last = names
+    for name in tables:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"--set {override}: {name} holds a value, not a table of settings")
+    table[last] = _value(text.strip())
+    if names == ["data", "folder"]:
+        _anchor({"data": table}, Path.cwd())
+
+
+def _value(text: str) -> Any:
+    """A TOML value where it is one, a string otherwise: ``500``, ``true``, ``[1, 2]``, ``"x"``, bare ``cosine``."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text

@@ -1,0 +1,68 @@
+"""What is written is read back as the same recipe; the starter names every key there is."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearhead.errors import ConfigurationError
+from clearhead.recipes.read import read_recipe
+from clearhead.recipes.schema import VOCABULARIES, Recipe
+from clearhead.recipes.sentences import all_keys
+from clearhead.recipes.starter import starter
+from clearhead.recipes.write import recipe_to_toml, to_toml
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
+NUMBERS = st.integers(-(1 << 62), 1 << 62) | st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.booleans() | NUMBERS | st.text(st.characters(exclude_categories=["Cs"]))
+TABLES = st.recursive(
+    st.dictionaries(NAMES, SCALARS | st.lists(SCALARS, max_size=3), max_size=4),
+    lambda inner: st.dictionaries(NAMES, SCALARS | inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(TABLES)
+def test_toml_round_trips(table: dict[str, object]) -> None:
+    assert tomllib.loads(to_toml(table)) == table
+
+
+def test_none_is_left_out() -> None:
+    assert to_toml({"a": None, "b": {"c": None, "d": 1}}) == "[b]\nd = 1\n"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_recipe_in_the_folder_is_valid_and_round_trips(path: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(path)
+    written = tmp_path / "recipe.toml"
+    written.write_text(recipe_to_toml(recipe), encoding="utf-8")
+    assert read_recipe(written) == recipe
+
+
+def test_the_starter_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text(starter("translation"), encoding="utf-8")
+    recipe = read_recipe(tmp_path / "my.toml")
+    bare = Recipe(task="translation", data=recipe.data)
+    assert recipe == bare, "the starter shows the defaults, so it should equal a recipe that sets nothing"
+
+
+def test_the_starter_explains_every_key() -> None:
+    text = starter("translation")
+    said = set(re.findall(r"^(?:# )?(\w+) +?=", text, re.MULTILINE)) | set(
+        re.findall(r"^\[(?:\w+\.)?(\w+)\]", text, re.M)
+    )
+    wanted = {key.rpartition(".")[2] for key in all_keys(Recipe)} - VOCABULARIES
+    assert wanted - said == set()
+
+
+def test_an_unknown_task_is_refused_with_what_exists() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"one of translation; got 'translate' \(did you mean 'translation'\?\)"
+    ):
+        starter("translate")
