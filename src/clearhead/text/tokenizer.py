@@ -7,6 +7,7 @@ know how a vocabulary is learnt, and nothing of tensors.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,11 @@ class Tokenizer:
                 f"a tokenizer's first entries must be {' '.join(SPECIAL_PIECES)}, but these are {first}: "
                 "it was probably not made by clearhead"
             )
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of all that decides how this tokenizer cuts."""
+        return hashlib.sha256(self._backend.to_str().encode()).hexdigest()
 
     def vocabulary(self) -> list[str]:
         """Every piece, in the order of its id."""

@@ -1,0 +1,94 @@
+"""One batch of sentence pairs as tensors: padded, shifted for teacher forcing, masked.
+
+Source and target output end with the end symbol, target input begins with the start symbol. Nothing here knows
+where the ids come from or what will read them. Dimensions: B rows, S longest source, T longest target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from clearhead.errors import ShapeError
+from clearhead.text.tokenizer import END, PAD, START
+
+Ids = Sequence[int] | NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Padded sentence pairs; masks are True where a token is real; padding is id 0."""
+
+    source: Tensor  # (B, S) int64: ids, end
+    source_mask: Tensor  # (B, S) bool
+    target_in: Tensor  # (B, T) int64: start, ids
+    target_out: Tensor  # (B, T) int64: ids, end
+    target_mask: Tensor  # (B, T) bool
+    tokens: int  # real target tokens, end symbols included
+
+    def __len__(self) -> int:
+        """B, the number of pairs."""
+        return self.source.shape[0]
+
+    def to(self, device: torch.device | str) -> PairBatch:
+        """The same batch on another device."""
+        tensors = {name: getattr(self, name).to(device, non_blocking=True) for name in _TENSORS}
+        return PairBatch(**tensors, tokens=self.tokens)
+
+    def split(self, parts: int) -> list[PairBatch]:
+        """At most ``parts`` batches of nearly equal numbers of rows, in order, without needless padding."""
+        if parts < 1:
+            raise ShapeError(f"a batch can be split into 1 part or more, not {parts}")
+        size = -(-len(self) // parts)
+        return [self._rows(start, start + size) for start in range(0, len(self), size)]
+
+    def _rows(self, start: int, stop: int) -> PairBatch:
+        source_mask, target_mask = self.source_mask[start:stop], self.target_mask[start:stop]
+        width, height = int(source_mask.sum(1).max()), int(target_mask.sum(1).max())
+        return PairBatch(
+            source=self.source[start:stop, :width],
+            source_mask=source_mask[:, :width],
+            target_in=self.target_in[start:stop, :height],
+            target_out=self.target_out[start:stop, :height],
+            target_mask=target_mask[:, :height],
+            tokens=int(target_mask.sum()),
+        )
+
+
+_TENSORS = tuple(field.name for field in fields(PairBatch) if field.name != "tokens")
+
+
+def collate_pairs(sources: Sequence[Ids], targets: Sequence[Ids]) -> PairBatch:
+    """Pad ids without special tokens into one batch, row i from ``sources[i]`` and ``targets[i]``.
+
+    Raises:
+        ShapeError: the two sides have different numbers of rows, or none.
+    """
+    if len(sources) != len(targets) or not len(sources):
+        raise ShapeError(
+            f"a batch needs as many sources as targets, at least one; got {len(sources)} and {len(targets)}"
+        )
+    source, source_mask = _padded(sources, end=END)
+    target_out, target_mask = _padded(targets, end=END)
+    target_in, _ = _padded(targets, start=START)
+    return PairBatch(source, source_mask, target_in, target_out, target_mask, int(target_mask.sum()))
+
+
+def _padded(rows: Sequence[Ids], *, start: int | None = None, end: int | None = None) -> tuple[Tensor, Tensor]:
+    """Ids (B, L) and mask (B, L) of rows one symbol longer: ``start`` in front or ``end`` behind."""
+    lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows)) + 1
+    ids = np.full((len(rows), int(lengths.max())), PAD, dtype=np.int64)
+    for number, row in enumerate(rows):
+        shift = 0 if start is None else 1
+        ids[number, shift : shift + len(row)] = row
+    if start is not None:
+        ids[:, 0] = start
+    if end is not None:
+        ids[np.arange(len(rows)), lengths - 1] = end
+    mask = np.arange(ids.shape[1]) < lengths[:, None]
+    return torch.from_numpy(ids), torch.from_numpy(mask)
