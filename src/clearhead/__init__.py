@@ -1,0 +1,83 @@
+"""Transformers for sequence work, with every attention head open to the eye.
+
+This is the public face. Each name is imported when it is first used, so that ``import clearhead`` is quick and quiet.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clearhead.errors import (
+        ClearheadError,
+        ConfigurationError,
+        DataError,
+        MissingExtraError,
+        RunError,
+        ShapeError,
+    )
+    from clearhead.mechanism import masks, scores, textbook
+    from clearhead.mechanism.attention import attention, attention_scores, attention_weights
+    from clearhead.recipes.read import read_recipe
+    from clearhead.recipes.schema import Recipe
+    from clearhead.service.load import load
+    from clearhead.service.train import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ClearheadError",
+    "ConfigurationError",
+    "DataError",
+    "MissingExtraError",
+    "Recipe",
+    "RunError",
+    "ShapeError",
+    "__version__",
+    "attention",
+    "attention_scores",
+    "attention_weights",
+    "load",
+    "masks",
+    "read_recipe",
+    "scores",
+    "textbook",
+    "train",
+]
+
+_HOMES = {
+    "ClearheadError": "clearhead.errors",
+    "ConfigurationError": "clearhead.errors",
+    "DataError": "clearhead.errors",
+    "MissingExtraError": "clearhead.errors",
+    "RunError": "clearhead.errors",
+    "ShapeError": "clearhead.errors",
+    "Recipe": "clearhead.recipes.schema",
+    "read_recipe": "clearhead.recipes.read",
+    "attention": "clearhead.mechanism.attention",
+    "attention_scores": "clearhead.mechanism.attention",
+    "attention_weights": "clearhead.mechanism.attention",
+    "load": "clearhead.service.load",
+    "train": "clearhead.service.train",
+}
+_MODULES = {
+    "masks": "clearhead.mechanism.masks",
+    "scores": "clearhead.mechanism.scores",
+    "textbook": "clearhead.mechanism.textbook",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = importlib.import_module(_MODULES[name])
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'clearhead' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,39 @@
+"""``clearhead evaluate RUN``: the task's metrics of a finished run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Which run, on what."""
+
+    run: Annotated[Path, typer.Argument(help="A run folder.")]
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="One table (columns as in the recipe), or twice: source lines, then target lines "
+            "[default: the recipe's test set, else its validation set].",
+        ),
+    ] = field(default_factory=list)
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Translate held-out data and print the scores."""
+    from clearhead.service.evaluate import evaluate_run
+
+    result = evaluate_run(options.run, options.data)
+    if options.as_json:
+        typer.echo(json.dumps(result.as_dict(), ensure_ascii=False))
+        return
+    typer.echo(f"{result.scored.pairs} pairs of {result.name}, {result.scored.seconds:.1f} s", err=True)
+    for name, score in result.scored.scores.items():
+        typer.echo(f"{name}\t{score:.2f}")

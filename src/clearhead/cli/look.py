@@ -1,0 +1,49 @@
+"""``clearhead look RUN TEXT``: where every head of the decoder looked while it translated."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+@dataclass(frozen=True)
+class LookOptions:
+    """Which run, at what, drawn how."""
+
+    run: Annotated[Path, typer.Argument(help="A run folder.")]
+    text: Annotated[str | None, typer.Argument(help="What to translate [default: the first line of stdin].")] = None
+    as_text: Annotated[bool, typer.Option("--text", help="Draw in the terminal; so is the default.")] = False
+    png: Annotated[Path | None, typer.Option(help="Write a picture (needs the extra 'pictures').")] = None
+    as_json: Annotated[bool, typer.Option("--json", help="All maps as one JSON object on stdout.")] = False
+    layer: Annotated[int | None, typer.Option(help="One layer, from 0 [default: the mean of all].")] = None
+    head: Annotated[int | None, typer.Option(help="One head of that layer, from 0 [default: their mean].")] = None
+
+
+def look(options: LookOptions) -> None:
+    """Show the cross-attention of a translation."""
+    from clearhead.service.load import load
+    from clearhead.service.look import look_at
+
+    text = options.text if options.text is not None else sys.stdin.readline().rstrip("\r\n")
+    found = look_at(load(options.run), text)
+    name, chosen = found.choose(options.layer, options.head)
+    if options.png is not None:
+        from clearhead.service.picture import draw
+
+        draw(found, options.png, layer=options.layer, head=options.head)
+        typer.echo(f"wrote {options.png}", err=True)
+    if options.as_json:
+        typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+    if options.as_text or not (options.png or options.as_json):
+        from clearhead.cli.draw import draw_map
+
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(f"{found.text}\n{found.translation}\n", markup=False)
+        console.print(f"{name}: rows are what is written, columns what is read", style="dim", markup=False)
+        console.print(draw_map(found, chosen), end="")

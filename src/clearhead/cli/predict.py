@@ -1,0 +1,48 @@
+"""``clearhead predict RUN [FILE]``: lines in, lines out, in the same order and number."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clearhead.cli.decoding_options import DecodingOptions
+
+
+@dataclass(frozen=True)
+class _Required:
+    run: Annotated[Path, typer.Argument(help="A run folder.")]
+
+
+@dataclass(frozen=True)
+class PredictOptions(DecodingOptions, _Required):
+    """Which run, on what, how."""
+
+    file: Annotated[Path | None, typer.Argument(help="Text, one input a line [default: stdin].")] = None
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line: text, score, n-best, pieces, log-probabilities.")
+    ] = False
+
+
+def predict(options: PredictOptions) -> None:
+    """Translate line by line; results come as soon as they are ready."""
+    from clearhead.cli.lines import line_blocks, open_lines
+    from clearhead.service.load import load
+
+    translator = load(options.run)
+    with open_lines(options.file) as stream:
+        for block in line_blocks(stream, str(options.file or "stdin")):
+            for result in translator.predict(block, **options.given()):
+                typer.echo(
+                    json.dumps(result.as_dict(), ensure_ascii=False) if options.as_json else one_line(result.text)
+                )
+            sys.stdout.flush()
+
+
+def one_line(text: str) -> str:
+    """``text`` as exactly one line: a model may write a line break, but lines out must match lines in."""
+    return text.replace("\n", " ")

@@ -1,0 +1,108 @@
+"""The attention behind one translation, as plain data: pieces on both sides, and a map for every head of every layer.
+
+Row t of a map belongs to the piece written at t: it says where the model looked when it wrote that piece. Drawing is
+left to whoever shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearhead.errors import ConfigurationError
+from clearhead.service.load import Translator
+from clearhead.text.tokenizer import END, SPECIAL_PIECES
+
+SPACE = "▁"  # how a tokenizer writes the space in front of a word
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Cross-attention of one translation: ``layers[l][h]`` is a map (T, S), rows ``target``, columns ``source``."""
+
+    text: str
+    translation: str
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    layers: tuple[Map, ...]
+
+    def labels(self) -> tuple[list[str], list[str]]:
+        """The pieces of source and target as a reader wants them."""
+        return readable(self.source), readable(self.target)
+
+    def choose(self, layer: int | None = None, head: int | None = None) -> tuple[str, Map]:
+        """One map and its name: a head, the mean of a layer's heads, or the mean of all. Counted from 0.
+
+        Raises:
+            ConfigurationError: there is no such layer or head, or a head was asked for without its layer.
+        """
+        if layer is None:
+            if head is not None:
+                raise ConfigurationError(f"head {head} of which layer? give a layer with it")
+            return "mean of all heads", np.mean([maps.mean(0) for maps in self.layers], axis=0, dtype=np.float32)
+        _check("layer", layer, len(self.layers))
+        maps = self.layers[layer]
+        if head is None:
+            return f"layer {layer}, mean of its heads", maps.mean(0)
+        _check("head", head, len(maps))
+        return f"layer {layer}, head {head}", maps[head]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; weights rounded to 5 digits."""
+        return {
+            "input": self.text,
+            "text": self.translation,
+            "source": list(self.source),
+            "target": list(self.target),
+            "attention": {
+                f"decoder.{index}.cross": np.round(maps.astype(np.float64), 5).tolist()
+                for index, maps in enumerate(self.layers)
+            },
+        }
+
+
+def look_at(translator: Translator, text: str, target: str | None = None) -> Look:
+    """Translate ``text`` (or take ``target`` for its translation) and keep where every head looked.
+
+    Raises:
+        ConfigurationError: the text is empty.
+    """
+    if not text.strip():
+        raise ConfigurationError("there is nothing to look at: the text is empty")
+    source, written = translator.pair(text, target)
+    seen = translator.inspect_ids(source, written)
+    layers = tuple(seen.weights(name).float().cpu().numpy() for name in _in_order(seen.named("cross")))
+    return Look(text, translator.target.decode([written])[0], seen.source, seen.target, layers)
+
+
+def readable(pieces: Sequence[str]) -> list[str]:
+    """Pieces without the mark of a word's start; where words are cut, a piece that goes on gets a hyphen in front.
+
+    A space that is a piece of its own becomes ``␣``, the end symbol ``end``.
+    """
+    cut = any(len(piece) > 1 and piece.startswith(SPACE) for piece in pieces)
+    return [_label(piece, cut=cut) for piece in pieces]
+
+
+def _label(piece: str, *, cut: bool) -> str:
+    if piece == SPECIAL_PIECES[END]:
+        return "end"
+    if piece in SPECIAL_PIECES:
+        return piece
+    begins = piece.startswith(SPACE)
+    rest = piece.removeprefix(SPACE).replace(SPACE, "␣") or "␣"
+    return f"-{rest}" if cut and not begins and rest[0].isalnum() else rest
+
+
+def _in_order(names: Sequence[str]) -> list[str]:
+    return sorted(names, key=lambda name: int(name.split(".")[1]))
+
+
+def _check(what: str, number: int, count: int) -> None:
+    if not 0 <= number < count:
+        raise ConfigurationError(f"{what}: expected a number from 0 to {count - 1}, got {number}")

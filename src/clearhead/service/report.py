@@ -1,0 +1,66 @@
+"""``report.json``: what came out of a run, how long it took, and on what machine, in one page of plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clearhead.data.corpus import PairCorpus
+from clearhead.models.account import account
+from clearhead.recipes.schema import Recipe
+from clearhead.service.held_out import Scored
+from clearhead.service.machine import describe_machine, describe_software
+from clearhead.service.prepare import Prepared
+from clearhead.service.run_folder import RunFolder
+from clearhead.training.events import Finished, plain
+from clearhead.training.metrics import read_metrics
+
+
+def build_report(
+    recipe: Recipe, run: RunFolder, prepared: Prepared, finished: Finished, scored: Sequence[Scored]
+) -> dict[str, Any]:
+    """The report of a finished run. Seconds are of training alone, over all interruptions; scores are 0 to 100."""
+    return {
+        "task": recipe.task,
+        "seed": recipe.seed,
+        "scores": {each.split: _scores(each) for each in scored},
+        "decoding": recipe.decoding.model_dump(exclude_none=True),
+        "training": _training(run, finished),
+        "model": {"parameters": account(prepared.model).total} | prepared.model.model_dump(exclude_none=True),
+        "data": _data(prepared.corpus),
+        "machine": describe_machine(),
+        "software": describe_software(),
+    }
+
+
+def _scores(scored: Scored) -> dict[str, Any]:
+    table = {"pairs": scored.pairs, "loss": scored.loss, **scored.scores, "seconds": round(scored.seconds, 2)}
+    return {name: plain(value) for name, value in table.items()}
+
+
+def _training(run: RunFolder, finished: Finished) -> dict[str, Any]:
+    steps = [line for line in read_metrics(run.metrics_file) if line["event"] == "progressed"]
+    return {
+        "updates": finished.update,
+        "epochs": steps[-1]["epoch"] + 1 if steps else None,
+        "stopped_by": finished.reason,
+        "weights_kept": finished.kept,
+        "candidates": plain(finished.candidates),
+        "target_tokens": finished.tokens,
+        "seconds": round(finished.seconds, 1),
+        "target_tokens_per_second": round(finished.tokens / finished.seconds, 1) if finished.seconds else None,
+        "padding": round(sum(line["padding"] for line in steps) / len(steps), 4) if steps else None,
+        "weights_sha256": finished.sha256,
+    }
+
+
+def _data(corpus: PairCorpus) -> dict[str, Any]:
+    source, target = corpus.tokens()
+    return {
+        "pairs": len(corpus),
+        "source_tokens": source,
+        "target_tokens": target,
+        "files": corpus.inputs,
+        "fingerprint": corpus.fingerprint,
+        "ledger": corpus.ledger,
+    }

@@ -1,0 +1,173 @@
+"""The run folder: what lies where, how a new one is begun, and what makes a folder no run.
+
+It knows names, formats and checks; it trains nothing and builds no model.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from clearhead.errors import RunError
+from clearhead.models.config import ModelConfig
+from clearhead.recipes.read import read_recipe
+from clearhead.recipes.schema import Recipe
+from clearhead.recipes.sentences import explain
+from clearhead.recipes.write import recipe_to_toml
+from clearhead.service.strict_json import read_json
+from clearhead.settings import Settings
+from clearhead.text.tokenizer import Tokenizer
+from clearhead.training.durable import replace_file
+
+FORMAT_VERSION = 1  # the newest that this version reads
+
+
+class RunCard(Settings):
+    """``config.json``: what the folder holds. ``weights_sha256`` is absent until the weights are written."""
+
+    format: Literal["clearhead-run"] = "clearhead-run"
+    format_version: Literal[1] = 1
+    task: Literal["translation"]
+    model: ModelConfig
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run; every file is read through here, so that a damaged one is named."""
+
+    path: Path
+
+    @property
+    def recipe_file(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.toml"
+
+    @property
+    def card_file(self) -> Path:
+        """Task, model configuration, checksum of the weights."""
+        return self.path / "config.json"
+
+    @property
+    def weights_file(self) -> Path:
+        """The final weights; there only once training has finished."""
+        return self.path / "model.safetensors"
+
+    @property
+    def report_file(self) -> Path:
+        """Scores, times, machine, versions, data ledger."""
+        return self.path / "report.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One JSON object per training event."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What ``--resume`` goes on from."""
+        return self.path / "checkpoints"
+
+    @property
+    def corpus(self) -> Path:
+        """The prepared training data; may be deleted once the run has finished."""
+        return self.path / "corpus"
+
+    @classmethod
+    def create(cls, path: str | Path, recipe: Recipe) -> RunFolder:
+        """Begin a run in ``path``, which must be absent or empty.
+
+        Raises:
+            RunError: there is something in the folder, or it cannot be made.
+        """
+        run = cls(Path(path))
+        if run.path.is_dir() and any(run.path.iterdir()):
+            hint = "go on with --resume, or choose" if run.recipe_file.exists() else "choose"
+            raise RunError(f"{run.path} is not empty; {hint} another folder with --out (nothing was changed)")
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{run.path} cannot be made a folder: {error.strerror or error}") from None
+        write_text(run.recipe_file, recipe_to_toml(recipe))
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """The run in ``path``, finished or not.
+
+        Raises:
+            RunError: ``path`` is no folder or no run; the message names what is missing.
+        """
+        run = cls(Path(path))
+        if not run.path.is_dir():
+            raise RunError(f"{path} is not a run folder: there is no such folder")
+        if not run.recipe_file.is_file():
+            raise RunError(f"{path} is not a run folder: it has no {run.recipe_file.name}")
+        return run
+
+    def recipe(self) -> Recipe:
+        """The resolved recipe this run was started with."""
+        return read_recipe(self.recipe_file)
+
+    def card(self) -> RunCard:
+        """What ``config.json`` says.
+
+        Raises:
+            RunError: the file is missing, damaged, or written by a newer version.
+        """
+        if not self.card_file.is_file():
+            raise RunError(f"{self.path} has no {self.card_file.name}: its training stopped before the model was built")
+        table = read_json(self.card_file)
+        version = table.get("format_version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise RunError(f"{self.card_file} has format {version}, but this clearhead reads up to {FORMAT_VERSION}")
+        try:
+            return RunCard.model_validate(table)
+        except ValidationError as error:
+            raise RunError(explain(error, RunCard, str(self.card_file))) from None
+
+    def write_card(self, card: RunCard) -> None:
+        """Write ``config.json``."""
+        write_text(self.card_file, json.dumps(card.model_dump(exclude_none=True), indent=2) + "\n")
+
+    def write_report(self, report: dict[str, Any]) -> None:
+        """Write ``report.json``."""
+        write_text(self.report_file, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+    def report(self) -> dict[str, Any]:
+        """What ``report.json`` says."""
+        return read_json(self.report_file)
+
+    def write_tokenizers(self, tokenizers: tuple[Tokenizer, Tokenizer], *, shared: bool) -> None:
+        """Save ``tokenizer/shared.json``, or one file a side."""
+        folder = self.path / "tokenizer"
+        folder.mkdir(exist_ok=True)
+        for tokenizer, name in zip(tokenizers, self._tokenizer_names(shared), strict=True):
+            tokenizer.save(folder / name)
+
+    def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
+        """The tokenizers of source and target, one and the same when shared."""
+        folder = self.path / "tokenizer"
+        source, target = self._tokenizer_names((folder / "shared.json").exists())
+        first = Tokenizer.load(folder / source)
+        return first, first if source == target else Tokenizer.load(folder / target)
+
+    @staticmethod
+    def _tokenizer_names(shared: bool) -> tuple[str, str]:
+        return ("shared.json", "shared.json") if shared else ("source.json", "target.json")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        RunError: the disk refuses; what stood there before is intact.
+    """
+    try:
+        replace_file(path, [text.encode()])
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,74 @@
+"""JSON from a file somebody else may have written: bounded in size and depth, no key twice, no NaN, always an object.
+
+``json.loads`` alone takes the last of two equal keys, accepts NaN, and ends in a RecursionError on deep nesting.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NoReturn
+
+from clearhead.errors import RunError
+
+MAX_BYTES = 4 << 20
+MAX_DEPTH = 32
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """The object in the file at ``path``.
+
+    Raises:
+        RunError: the file is missing, too large, too deep, not UTF-8, not JSON, or not an object.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing") from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}") from None
+    if len(raw) > max_bytes:
+        raise RunError(f"{path}: expected at most {max_bytes} bytes of JSON, but the file is larger")
+    return parse_json(raw, str(path))
+
+
+def parse_json(raw: bytes, where: str) -> dict[str, Any]:
+    """The object written in ``raw``; ``where`` opens the sentence of an error."""
+    if _depth(raw) > MAX_DEPTH:
+        raise RunError(f"{where}: expected JSON nested at most {MAX_DEPTH} deep, but it is deeper")
+    try:
+        value = json.loads(raw.decode(), object_pairs_hook=_no_key_twice, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise RunError(f"{where}: expected UTF-8, but byte {error.start} is not valid UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{where}: this is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise RunError(f"{where}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _depth(raw: bytes) -> int:
+    """How deep the brackets outside strings nest."""
+    deepest = depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", raw)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return table
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
