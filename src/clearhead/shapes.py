@@ -12,6 +12,7 @@ from torch import Tensor
 
 from clearhead.errors import ShapeError
 
+Map = tuple[int, int, int, int]  # the sizes (B, H, T, S)
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -21,7 +22,7 @@ def dimensions(**tensors: Tensor) -> str:
 
 
 def check_four(name: str, tensor: Tensor, letters: str) -> None:
-    """Refuse a tensor that is not floating and four-dimensional; ``letters`` names its dimensions, as in "B, H, T, D"."""
+    """Refuse a tensor that is not floating and four-dimensional; ``letters`` names the dimensions: "B, H, T, D"."""
     if tensor.dim() != 4:
         raise ShapeError(f"{name} must have 4 dimensions ({letters}), got {tensor.dim()}: {tuple(tensor.shape)}")
     if tensor.dtype not in FLOATS:
@@ -61,11 +62,21 @@ def _check_alike(first: str, a: Tensor, second: str, b: Tensor) -> None:
         raise ShapeError(f"{first} and {second} must be on one device, got {a.device} and {b.device}")
 
 
-def check_broadcastable(name: str, tensor: Tensor, full: tuple[int, int, int, int]) -> None:
+def check_over_map(name: str, tensor: Tensor, full: Map, device: torch.device) -> None:
+    """Check that ``tensor`` can be laid over the (B, H, T, S) map of queries on ``device``."""
+    if tensor.device != device:
+        raise ShapeError(f"{name} must be on the device of q, {device}, got {tensor.device}")
+    check_broadcastable(name, tensor, full)
+
+
+def check_map(name: str, tensor: Tensor, full: Map) -> None:
+    """Check that what the callable ``name`` returned is a (B, H, T, S) map."""
+    if tuple(tensor.shape) != tuple(full):
+        raise ShapeError(f"{name} must return (B, H, T, S) = {tuple(full)}, got {tuple(tensor.shape)}")
+
+
+def check_broadcastable(name: str, tensor: Tensor, full: Map) -> None:
     """Check that ``tensor`` broadcasts to (B, H, T, S)."""
-    try:
-        fits = torch.broadcast_shapes(tensor.shape, full) == torch.Size(full)
-    except RuntimeError:
-        fits = False
-    if not fits:
+    sizes = zip(reversed(tensor.shape), reversed(full), strict=False)
+    if tensor.dim() > 4 or any(got not in (1, right) for got, right in sizes):
         raise ShapeError(f"{name} must broadcast to (B, H, T, S) = {full}, got {tuple(tensor.shape)}")

@@ -8,17 +8,18 @@ What is computed is ``clearhead.textbook.attention``; how, is ``mechanism.paths`
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from clearhead.errors import ConfigurationError
+from clearhead.errors import ConfigurationError, ShapeError
 from clearhead.mechanism import textbook
 from clearhead.mechanism.masks import Mask, as_mask
 from clearhead.mechanism.normalizers import Normalizer, normalizer
-from clearhead.mechanism.paths import Problem, choose
+from clearhead.mechanism.paths import TILE, Problem, choose, visibility
 from clearhead.mechanism.scores import Score, scorer
-from clearhead.shapes import check_broadcastable, check_queries_keys, check_values
+from clearhead.shapes import FLOATS, check_over_map, check_queries_keys, check_values
 
 
 def attention(
@@ -50,21 +51,21 @@ def attention(
 
     Returns:
         (B, H, T, M). A query that may see nothing gets exactly 0, and sends back gradient 0. Masked keys and values
-        never reach the output, NaN included.
+        never reach the output, NaN included; with a mask or bias, a query that does see a NaN or an infinity gets NaN.
 
     Raises:
         ShapeError: a shape, dtype or device does not fit; the message names both sides.
         ConfigurationError: an unknown score or normaliser, or a setting out of range.
     """
+    expression = _checked(q, k, mask, bias, scale, softcap)
     check_values(k, v)
-    expression = _checked(q, k, mask, bias, softcap)
     scorer(score), normalizer(normalize)
     if not 0.0 <= dropout < 1.0:
         raise ConfigurationError(f"dropout must be a probability in [0, 1), got {dropout}")
     problem = Problem(q, k, v, expression, bias, scale, softcap, score, normalize, dropout)
-    if expression is None and bias is None:
-        return choose(problem)(problem)
-    return _with_hidden_out_of_reach(problem)
+    problem, spoilt = _with_hidden_out_of_reach(problem)
+    mixed = choose(problem)(problem)
+    return mixed if spoilt is None else mixed.masked_fill(spoilt, math.nan)
 
 
 def attention_scores(
@@ -77,7 +78,7 @@ def attention_scores(
     score: Score = "scaled_dot",
 ) -> Tensor:
     """The scores before mask and normaliser, all of them: (B, H, T, S). Arguments as in ``attention``."""
-    _checked(q, k, None, bias, softcap)
+    _checked(q, k, None, bias, scale, softcap)
     return textbook.attention_scores(q, k, bias=bias, scale=scale, softcap=softcap, score=score)
 
 
@@ -93,66 +94,67 @@ def attention_weights(
     normalize: Normalizer = "softmax",
 ) -> Tensor:
     """The whole map of weights: (B, H, T, S), rows summing to 1, or 0 where nothing may be seen. Memory is T × S."""
-    expression = _checked(q, k, mask, bias, softcap)
-    return textbook.attention_weights(
-        q, k, mask=expression, bias=bias, scale=scale, softcap=softcap, score=score, normalize=normalize
+    expression = _checked(q, k, mask, bias, scale, softcap)
+    problem, spoilt = _with_hidden_out_of_reach(Problem(q, k, k, expression, bias))
+    weights = textbook.attention_weights(
+        q, problem.k, mask=expression, bias=bias, scale=scale, softcap=softcap, score=score, normalize=normalize
     )
+    return weights if spoilt is None else weights.masked_fill(spoilt, math.nan)
 
 
 def _checked(
-    q: Tensor, k: Tensor, mask: Tensor | Mask | None, bias: Tensor | None, softcap: float | None
+    q: Tensor,
+    k: Tensor,
+    mask: Tensor | Mask | None,
+    bias: Tensor | None,
+    scale: float | None,
+    softcap: float | None,
 ) -> Mask | None:
     """Check what all three functions share; the mask as an expression."""
     check_queries_keys(q, k)
     full = (q.shape[0], q.shape[1], q.shape[2], k.shape[2])
     if bias is not None:
-        check_broadcastable("bias", bias, full)
+        check_over_map("bias", bias, full, q.device)
+        if bias.dtype not in FLOATS:
+            raise ShapeError(f"bias must be float, got {bias.dtype}; a boolean map of who may look belongs into mask")
+    if scale is not None and not math.isfinite(scale):
+        raise ConfigurationError(f"scale must be a finite number, got {scale}")
     if softcap is not None and not (softcap > 0 and math.isfinite(softcap)):
         raise ConfigurationError(f"softcap must be a positive number, got {softcap}")
-    if isinstance(mask, Tensor) and mask.dtype == torch.bool:
-        check_broadcastable("mask", mask, full)
-    return None if mask is None else as_mask(mask)
+    if mask is None:
+        return None
+    expression = as_mask(mask)
+    if isinstance(mask, Tensor):
+        check_over_map("mask", mask, full, q.device)
+    expression.check(full)
+    return expression
 
 
-def _with_hidden_out_of_reach(problem: Problem) -> Tensor:
-    """Compute with non-finite keys and values blanked; a query that does see one gets NaN, everybody else is untouched.
+def _with_hidden_out_of_reach(problem: Problem) -> tuple[Problem, Tensor | None]:
+    """The problem with non-finite keys and values blanked, and which queries (B, H, T, 1) do see one: their rows are
+    NaN, everybody else's untouched.
 
     A weight of 0 times NaN is NaN, in the product and in its gradient, so what a mask hides must not be there at all.
     """
+    if problem.mask is None and problem.bias is None:
+        return problem, None
     bad_BGS = ~(torch.isfinite(problem.k).all(-1) & torch.isfinite(problem.v).all(-1))
     if not bool(bad_BGS.any()):
-        return choose(problem)(problem)
-    hide = bad_BGS[..., None]
-    clean = Problem(
-        problem.q,
-        problem.k.masked_fill(hide, 0.0),
-        problem.v.masked_fill(hide, 0.0),
-        problem.mask,
-        problem.bias,
-        problem.scale,
-        problem.softcap,
-        problem.score,
-        problem.normalize,
-        problem.dropout,
-    )
-    return choose(clean)(clean).masked_fill(_sees(problem, bad_BGS), math.nan)
+        return problem, None
+    k, v = (x.masked_fill(bad_BGS[..., None], 0.0) for x in (problem.k, problem.v))
+    return replace(problem, k=k, v=v), _sees(problem, bad_BGS)
 
 
 def _sees(problem: Problem, bad_BGS: Tensor) -> Tensor:
-    """Which queries (B, H, T, 1) may look at a key marked bad, found key by key so that no T × S map is built."""
+    """Which queries (B, H, T, 1) may look at a key marked bad, some columns at a time so that no map is built."""
     batch, heads, queries = problem.q.shape[:3]
     bad_BHS = textbook.repeat_heads(bad_BGS[..., None], heads)[..., 0]
     seen = torch.zeros(batch, heads, queries, 1, dtype=torch.bool, device=bad_BHS.device)
-    for key in bad_BHS.flatten(0, 1).any(0).nonzero().flatten().tolist():
-        column = (key, key + 1)
-        here = bad_BHS[:, :, None, slice(*column)]
-        if problem.mask is not None:
-            here = here & problem.mask.tile((0, queries), column, here.device)
-        if problem.bias is not None:
-            here = here & (_bias_column(problem.bias, key) != -math.inf)
-        seen |= here
+    step = max(1, TILE // max(1, batch * heads * queries))
+    for start in range(0, problem.keys, step):
+        columns = (start, min(start + step, problem.keys))
+        bad = bad_BHS[:, :, None, slice(*columns)]
+        if bool(bad.any()):
+            allowed, _ = visibility(problem, (0, queries), columns)
+            seen |= (bad if allowed is None else bad & allowed).any(-1, keepdim=True)
     return seen
-
-
-def _bias_column(bias: Tensor, key: int) -> Tensor:
-    return bias if bias.shape[-1] == 1 else bias[..., key : key + 1]

@@ -6,7 +6,6 @@ once for the longest output. Rows are sentences times hypotheses, grouped by sen
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -18,7 +17,7 @@ class LayerCache:
         self.layer = layer
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store k (N, G, t, D), v (N, G, t, M) behind what is there; return all keys and values (N, G, length + t, ·)."""
+        """Store k (N, G, t, D), v (N, G, t, M) behind what is there; all so far, (N, G, length + t, ·)."""
         start = self.owner.length
         end = start + k.shape[2]
         keys, values = self.owner.keys[self.layer], self.owner.values[self.layer]

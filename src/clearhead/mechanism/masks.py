@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import ConfigurationError, ShapeError
+from clearhead.shapes import Map, check_broadcastable
 
 Span = tuple[int, int]
 
@@ -24,15 +25,22 @@ class Mask(ABC):
 
     @abstractmethod
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
-        """The rectangle of queries ``rows`` × keys ``columns``: bool, broadcastable to (B, H, rows, columns)."""
+        """The rectangle of queries ``rows`` × keys ``columns``: bool, broadcastable to (B, H, rows, columns).
+
+        It may be shared with others: to be read, not written to.
+        """
 
     def full(self, queries: int, keys: int, device: torch.device | None = None) -> Tensor:
         """The whole map: bool, broadcastable to (B, H, T, S)."""
-        return self.tile((0, queries), (0, keys), device or torch.device("cpu"))
+        return self.tile((0, queries), (0, keys), device or torch.device("cpu")).clone()
 
     def columns(self, rows: Span, keys: int) -> Span:
         """A range of keys outside of which ``rows`` certainly see nothing, so that nobody computes there."""
         return (0, keys)
+
+    def check(self, full: Map) -> None:
+        """Raise a ShapeError when the (B, H, T, S) map is of other sizes than this mask was made for."""
+        return None  # a mask that goes by positions alone fits every map
 
     def is_plain_causal(self) -> bool:
         """True when this is exactly the look-ahead mask that fused kernels know by a flag."""
@@ -43,6 +51,12 @@ class Mask(ABC):
 
     def __or__(self, other: Mask | Tensor) -> Mask:
         return _Or(self, as_mask(other))
+
+    def __rand__(self, other: Tensor) -> Mask:
+        return _And(as_mask(other), self)
+
+    def __ror__(self, other: Tensor) -> Mask:
+        return _Or(as_mask(other), self)
 
     def __invert__(self) -> Mask:
         return _Not(self)
@@ -73,13 +87,13 @@ def graph(edges: Tensor, n: int) -> Mask:
         raise ShapeError(f"graph(edges, n) takes integer edges of shape (E, 2), got {tuple(edges.shape)}")
     if edges.numel() and (int(edges.min()) < 0 or int(edges.max()) >= n):
         raise ShapeError(f"graph edges must name nodes 0 … {n - 1}, got {int(edges.min())} … {int(edges.max())}")
-    return _Graph(edges[edges[:, 0].argsort(stable=True)].contiguous())
+    return _Graph(edges[edges[:, 0].argsort(stable=True)].contiguous(), n)
 
 
 def documents(ids: Tensor) -> Mask:
     """Packed documents: a position sees positions of its own document only. ``ids`` is (B, T) of integers."""
-    if ids.dim() != 2:
-        raise ShapeError(f"documents(ids) takes document numbers of shape (B, T), got {tuple(ids.shape)}")
+    if ids.dim() != 2 or ids.is_floating_point():
+        raise ShapeError(f"documents(ids) takes integers of shape (B, T), got {ids.dtype} of shape {tuple(ids.shape)}")
     return _Documents(ids)
 
 
@@ -89,22 +103,29 @@ def not_self() -> Mask:
 
 
 def where(fn: Callable[[Tensor, Tensor], Tensor]) -> Mask:
-    """A user's own rule: ``fn(i, j)`` gets query rows (t, 1) and key columns (1, s), returns bool (…, t, s)."""
+    """A user's own rule: ``fn(i, j)`` gets query rows (t, 1) and key columns (1, s), returns bool (…, t, s).
+
+    It is asked for one rectangle at a time, so it must go by the numbers in ``i`` and ``j``, not by their shapes.
+    """
     return _Where(fn)
 
 
 def as_mask(mask: Mask | Tensor) -> Mask:
-    """An expression from an expression or from a boolean tensor broadcastable to (B, H, T, S).
-
-    Raises:
-        ShapeError: for anything else; a float mask of 0 and −inf belongs into ``bias``.
-    """
+    """An expression from an expression or from a boolean tensor broadcastable to (B, H, T, S), else a ShapeError."""
     if isinstance(mask, Mask):
         return mask
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise ShapeError(f"a mask must be boolean (True = may look) or a clearhead.masks expression, got {got}")
-    return _Given(mask.reshape((1,) * (4 - mask.dim()) + tuple(mask.shape)) if mask.dim() < 4 else mask)
+        raise ShapeError(
+            f"a mask must be boolean (True = may look) or a clearhead.masks expression, got {got}; "
+            "a float map that is added to the scores belongs into bias"
+        )
+    return _Given(_four(mask))
+
+
+def _four(tensor: Tensor) -> Tensor:
+    """Dimensions of size 1 in front, up to four."""
+    return tensor[(None,) * (4 - tensor.dim())] if tensor.dim() < 4 else tensor
 
 
 def _positions(rows: Span, columns: Span, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -115,17 +136,14 @@ def _clamp(position: int, keys: int) -> int:
     return max(0, min(position, keys))
 
 
-@lru_cache(maxsize=256)
-def _small_causal_tile(rows: Span, columns: Span, offset: int, device: torch.device) -> Tensor:
-    i, j = _positions(rows, columns, device)
-    return (j <= i + offset)[None, None]
-
-
 def _causal_tile(rows: Span, columns: Span, offset: int, device: torch.device) -> Tensor:
-    """Every layer of every short batch asks for the same few tiles; the small ones are kept."""
-    if (rows[1] - rows[0]) * (columns[1] - columns[0]) <= 1 << 14:
-        return _small_causal_tile(rows, columns, offset, device)
-    return _small_causal_tile.__wrapped__(rows, columns, offset, device)
+    with torch.inference_mode(False):  # a tile first asked for in prediction serves training too
+        i, j = _positions(rows, columns, device)
+        return (j <= i + offset)[None, None]
+
+
+# Every layer of every short batch asks for the same few tiles.
+_kept_causal_tile = lru_cache(maxsize=256)(_causal_tile)
 
 
 @dataclass(frozen=True)
@@ -133,7 +151,8 @@ class _Causal(Mask):
     offset: int
 
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
-        return _causal_tile(rows, columns, self.offset, device)
+        small = (rows[1] - rows[0]) * (columns[1] - columns[0]) <= 1 << 14
+        return (_kept_causal_tile if small else _causal_tile)(rows, columns, self.offset, device)
 
     def columns(self, rows: Span, keys: int) -> Span:
         return (0, _clamp(rows[1] + self.offset, keys))
@@ -168,14 +187,24 @@ class _Where(Mask):
 
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         allowed = self.fn(*_positions(rows, columns, device))
-        if allowed.dtype != torch.bool:
-            raise ShapeError(f"the rule given to where(fn) must return booleans (True = may look), got {allowed.dtype}")
-        return allowed.reshape((1,) * (4 - allowed.dim()) + tuple(allowed.shape))
+        if not isinstance(allowed, Tensor) or allowed.dtype != torch.bool:
+            got = allowed.dtype if isinstance(allowed, Tensor) else type(allowed).__name__
+            raise ShapeError(f"the rule given to where(fn) must return booleans (True = may look), got {got}")
+        size = (rows[1] - rows[0], columns[1] - columns[0])
+        if allowed.dim() > 4 or any(
+            got not in (1, right) for got, right in zip(allowed.shape[-2:], size, strict=False)
+        ):
+            raise ShapeError(f"the rule given to where(fn) must return (…, t, s) = {size}, got {tuple(allowed.shape)}")
+        return _four(allowed)
 
 
 @dataclass(frozen=True, eq=False)
 class _Lengths(Mask):
     n: Tensor
+
+    def check(self, full: Map) -> None:
+        if len(self.n) not in (1, full[0]):
+            raise ShapeError(f"lengths(n) was given {len(self.n)} sentences, the queries have {full[0]} (B)")
 
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         j = torch.arange(*columns, device=device)
@@ -185,6 +214,11 @@ class _Lengths(Mask):
 @dataclass(frozen=True, eq=False)
 class _Graph(Mask):
     edges: Tensor
+    n: int
+
+    def check(self, full: Map) -> None:
+        if full[2:] != (self.n, self.n):
+            raise ShapeError(f"graph(edges, n) has {self.n} nodes, attention has (T, S) = {full[2:]}")
 
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         sources = self.edges[:, 0].contiguous()
@@ -200,6 +234,13 @@ class _Graph(Mask):
 class _Documents(Mask):
     ids: Tensor
 
+    def check(self, full: Map) -> None:
+        sentences, positions = self.ids.shape
+        if sentences not in (1, full[0]) or full[2:] != (positions, positions):
+            raise ShapeError(
+                f"documents(ids) has ids {tuple(self.ids.shape)}, attention B = {full[0]}, (T, S) = {full[2:]}"
+            )
+
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         ids = self.ids.to(device)
         return (ids[:, slice(*rows), None] == ids[:, None, slice(*columns)])[:, None]
@@ -209,6 +250,9 @@ class _Documents(Mask):
 class _Given(Mask):
     allowed: Tensor
 
+    def check(self, full: Map) -> None:
+        check_broadcastable("mask", self.allowed, full)
+
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         allowed = self.allowed.to(device)
         if allowed.shape[2] != 1:
@@ -217,10 +261,16 @@ class _Given(Mask):
 
 
 @dataclass(frozen=True, eq=False)
-class _And(Mask):
+class _Both(Mask):
     first: Mask
     second: Mask
 
+    def check(self, full: Map) -> None:
+        self.first.check(full)
+        self.second.check(full)
+
+
+class _And(_Both):
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         return self.first.tile(rows, columns, device) & self.second.tile(rows, columns, device)
 
@@ -229,11 +279,7 @@ class _And(Mask):
         return (max(a, c), max(max(a, c), min(b, d)))
 
 
-@dataclass(frozen=True, eq=False)
-class _Or(Mask):
-    first: Mask
-    second: Mask
-
+class _Or(_Both):
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         return self.first.tile(rows, columns, device) | self.second.tile(rows, columns, device)
 
@@ -248,3 +294,6 @@ class _Not(Mask):
 
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         return ~self.inner.tile(rows, columns, device)
+
+    def check(self, full: Map) -> None:
+        self.inner.check(full)

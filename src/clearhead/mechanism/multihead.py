@@ -36,7 +36,7 @@ class HeadSizes:
 
 
 class AttentionStep(nn.Module):
-    """The inner step: q (B, H, T, D), k (B, G, S, D), v (B, G, S, M) and the mask → (B, H, T, M). The inspector's seam."""
+    """The inner step, the inspector's seam: q (B, H, T, D), k (B, G, S, D), v (B, G, S, M), mask → (B, H, T, M)."""
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class CrossAttention(nn.Module):
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """(B, T, H·D) → (B, H, T, D), a view."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return x.view(*x.shape[:2], heads, x.shape[2] // heads).transpose(1, 2)
 
 
 def join_heads(x: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from clearhead.mechanism.masks import Mask, Span
-from clearhead.mechanism.normalizers import Normalizer, normalizer
-from clearhead.mechanism.scores import Score, default_scale, is_product, scorer
+from clearhead.mechanism.normalizers import Normalizer, normalized
+from clearhead.mechanism.scores import Score, default_scale, is_product, score_map
 from clearhead.mechanism.textbook import repeat_heads
 
 SHORT = 96  # up to this many queries and keys, plain products beat the fused CPU kernel's backward: docs/diary.md
@@ -31,7 +31,7 @@ TILE = 1 << 22  # elements of (B, H, rows, S) that a streamed block may hold
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """One attention to compute: q (B, H, T, D), k (B, G, S, D), v (B, G, S, M) and everything that shapes its weights."""
+    """One attention to compute: q (B, H, T, D), k (B, G, S, D), v (B, G, S, M) and what shapes its weights."""
 
     q: Tensor
     k: Tensor
@@ -65,13 +65,18 @@ class Problem:
     @property
     def trains(self) -> bool:
         """True when a backward pass will come through."""
-        return torch.is_grad_enabled() and (self.q.requires_grad or self.k.requires_grad or self.v.requires_grad)
+        learned = self.q.requires_grad or self.k.requires_grad or self.v.requires_grad
+        return torch.is_grad_enabled() and (learned or self.learns_bias)
+
+    @property
+    def learns_bias(self) -> bool:
+        """True when the bias wants a gradient."""
+        return torch.is_grad_enabled() and self.bias is not None and self.bias.requires_grad
 
     def fits_fused_kernel(self) -> bool:
         """True when torch's kernel computes the same function; its CPU kernel has no dropout and no bias gradient."""
         plain = is_product(self.score) and self.normalize == "softmax" and self.softcap is None
-        learned_bias = self.bias is not None and self.bias.requires_grad and torch.is_grad_enabled()
-        return plain and self.dropout == 0.0 and not learned_bias
+        return plain and self.dropout == 0.0 and not self.learns_bias
 
 
 def choose(problem: Problem) -> Callable[[Problem], Tensor]:
@@ -95,20 +100,21 @@ def products(problem: Problem) -> Tensor:
     heads = problem.q.shape[1]
     k, v = repeat_heads(problem.k, heads), repeat_heads(problem.v, heads)
     allowed, blind = visibility(problem, (0, problem.queries), (0, problem.keys))
-    if is_product(problem.score) and problem.softcap is None:
-        scores_BHTS = (problem.q * problem.factor) @ k.transpose(-2, -1)
+    q = _without_blind(problem.q, blind)
+    if is_product(problem.score):
+        scores_BHTS = (q * problem.factor) @ k.transpose(-2, -1)
     else:
-        scores_BHTS = scorer(problem.score)(problem.q, k) * problem.factor
+        scores_BHTS = score_map(problem.score, q, k) * problem.factor
     if problem.softcap is not None:
         scores_BHTS = problem.softcap * torch.tanh(scores_BHTS / problem.softcap)
     if problem.bias is not None:
         scores_BHTS = scores_BHTS + problem.bias.to(scores_BHTS.dtype)
     if allowed is not None:
         scores_BHTS = scores_BHTS.masked_fill(~allowed, -math.inf)
-    if blind is None and problem.normalize == "softmax":
+    if blind is None and is_product(problem.score) and problem.normalize == "softmax":
         weights_BHTS = torch.softmax(scores_BHTS, -1)
     else:
-        weights_BHTS = normalizer(problem.normalize)(scores_BHTS)
+        weights_BHTS = normalized(scores_BHTS, problem.normalize)
     if problem.dropout:
         weights_BHTS = F.dropout(weights_BHTS, problem.dropout)
     mixed_BHTM = weights_BHTS @ v
@@ -126,6 +132,7 @@ def fused(problem: Problem) -> Tensor:
     allowed, blind = visibility(problem, (0, problem.queries), (0, problem.keys))
     if blind is not None and allowed is not None:
         allowed = allowed | blind  # let the kernel see something; its answer for these rows is thrown away
+    q = _without_blind(q, blind)
     given = allowed if problem.bias is None else _as_bias(problem.bias, allowed, blind, q.dtype)
     mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=given, scale=problem.factor)[..., :width]
     return mixed if blind is None else mixed.masked_fill(blind, 0.0)
@@ -199,6 +206,11 @@ def visibility(problem: Problem, rows: Span, columns: Span) -> tuple[Tensor | No
         return None, None
     blind = ~allowed.any(-1, keepdim=True)
     return allowed, blind if bool(blind.any()) else None
+
+
+def _without_blind(q: Tensor, blind: Tensor | None) -> Tensor:
+    """Queries that see nothing as zeros, so that nothing in them, NaN included, sends a gradient to the keys."""
+    return q if blind is None else q.masked_fill(blind, 0.0)
 
 
 def _as_bias(bias: Tensor, allowed: Tensor | None, blind: Tensor | None, dtype: torch.dtype) -> Tensor:

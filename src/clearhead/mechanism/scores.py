@@ -13,6 +13,7 @@ from typing import Literal
 from torch import Tensor
 
 from clearhead.errors import ConfigurationError, nearest
+from clearhead.shapes import check_map
 
 ScoreFunction = Callable[[Tensor, Tensor], Tensor]
 Score = Literal["dot", "scaled_dot"] | ScoreFunction
@@ -32,9 +33,17 @@ def scorer(score: Score) -> ScoreFunction:
         return score
     if score not in SCORES:
         raise ConfigurationError(
-            f"score must be one of {', '.join(SCORES)} or a callable (q, k) -> scores, got {score!r}{nearest(score, SCORES)}"
+            f"score must be one of {', '.join(SCORES)} or a callable (q, k) -> scores, "
+            f"got {score!r}{nearest(score, SCORES)}"
         )
     return SCORES[score]
+
+
+def score_map(score: Score, q: Tensor, k: Tensor) -> Tensor:
+    """Scores (B, H, T, S) of q (B, H, T, D) against k (B, H, S, D); a user's callable is held to that shape."""
+    scores = scorer(score)(q, k)
+    check_map("score", scores, (*q.shape[:3], k.shape[2]))
+    return scores
 
 
 def default_scale(score: Score, key_width: int) -> float:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from clearhead.mechanism.masks import Mask
-from clearhead.mechanism.normalizers import Normalizer, normalizer
-from clearhead.mechanism.scores import Score, default_scale, scorer
+from clearhead.mechanism.normalizers import Normalizer, normalized
+from clearhead.mechanism.scores import Score, default_scale, score_map
 
 
 def attention(
@@ -35,11 +35,9 @@ def attention(
         q, k, mask=mask, bias=bias, scale=scale, softcap=softcap, score=score, normalize=normalize
     )
     values_BHSM = repeat_heads(v, q.shape[1])
-    if (
-        mask is not None
-    ):  # zero weight times a masked NaN is still NaN, so an unseen value is replaced before the product
-        return mix_seen(weights_BHTS, values_BHSM)
-    return weights_BHTS @ values_BHSM
+    if mask is None and bias is None:
+        return weights_BHTS @ values_BHSM
+    return mix_seen(weights_BHTS, values_BHSM)
 
 
 def attention_weights(
@@ -57,7 +55,9 @@ def attention_weights(
     scores_BHTS = attention_scores(q, k, bias=bias, scale=scale, softcap=softcap, score=score)
     if mask is not None:
         scores_BHTS = scores_BHTS.masked_fill(~full_mask(mask, scores_BHTS), -math.inf)
-    return normalizer(normalize)(scores_BHTS)
+    if bias is not None:  # −inf added to NaN is NaN, so what the bias hides is set
+        scores_BHTS = scores_BHTS.masked_fill(bias == -math.inf, -math.inf)
+    return normalized(scores_BHTS, normalize)
 
 
 def attention_scores(
@@ -70,7 +70,7 @@ def attention_scores(
     score: Score = "scaled_dot",
 ) -> Tensor:
     """Scores before mask and normaliser (B, H, T, S): score, scale, softcap c·tanh(s/c), bias, in this order."""
-    scores_BHTS = scorer(score)(q, repeat_heads(k, q.shape[1]))
+    scores_BHTS = score_map(score, q, repeat_heads(k, q.shape[1]))
     scores_BHTS = scores_BHTS * (default_scale(score, q.shape[-1]) if scale is None else scale)
     if softcap is not None:
         scores_BHTS = softcap * torch.tanh(scores_BHTS / softcap)
@@ -78,7 +78,7 @@ def attention_scores(
 
 
 def mix_seen(weights: Tensor, values: Tensor) -> Tensor:
-    """weights @ values where a zero weight hides its value altogether, NaN and infinity included."""
+    """weights @ values where a zero weight hides its value altogether; in a plain product, 0 times NaN is NaN."""
     finite = torch.isfinite(values).all(-1)
     if bool(finite.all()):
         return weights @ values
