@@ -19,11 +19,11 @@ def propose_beam(logits: Tensor, normalizer: Tensor, live: Live) -> Extension:
     """The best continuations over all hypotheses: logits (B, K, V) and their normaliser (B, K) -> an extension."""
     width, vocabulary = logits.shape[1:]
     before = totals_of(live)
-    parents, tokens = best_continuations(logits, before - normalizer, width)
+    parents, tokens, scores = best_continuations(logits, before - normalizer, width)
     logs = logits.flatten(1).gather(1, parents * vocabulary + tokens) - normalizer.gather(1, parents)
     totals = before.gather(1, parents) + logs
     beyond = torch.arange(width, device=totals.device) >= live.slots[:, None]
-    return Extension(parents, tokens, logs, totals.masked_fill_(beyond, -torch.inf))
+    return Extension(parents, tokens, logs, totals.masked_fill_(beyond | (scores == -torch.inf), -torch.inf))
 
 
 def totals_of(live: Live) -> Tensor:

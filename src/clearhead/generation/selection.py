@@ -15,56 +15,56 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+LOG2E = math.log2(math.e)
+VECTOR = 32  # blocks come in multiples of this, which lets one vector operation take the maxima of neighbouring blocks
+
 
 class Continuations(NamedTuple):
-    """The N best of a sentence, best first: which hypothesis is continued, with which token; each (B, N) int64."""
+    """The N best of a sentence, best first, fields (B, N): which hypothesis is continued, with which token; the score."""
 
     parents: Tensor
     tokens: Tensor
+    scores: Tensor
 
 
 def log_normalizer(logits: Tensor) -> Tensor:
-    """log sum exp over the vocabulary: (B, K, V) -> (B, K) float32."""
-    highest = logits.amax(-1, keepdim=True)
-    exponentials = torch.sub(logits, highest).exp_()
-    return exponentials.sum(-1, dtype=torch.float32).log_().add_(highest.squeeze(-1))
+    """log sum exp over the vocabulary: (B, K, V) -> (B, K) float32.
+
+    In powers of two, because torch's exp2 costs half of its exp on a CPU, and with the shift and the change of base in
+    one pass: about half the time of ``torch.logsumexp``.
+    """
+    shift = logits.amax(-1, keepdim=True).float().mul_(-LOG2E)
+    powers = torch.add(shift, logits, alpha=LOG2E).exp2_()
+    return powers.sum(-1).log2_().sub_(shift.squeeze(-1)).div_(LOG2E)
 
 
 def best_continuations(logits: Tensor, offsets: Tensor, count: int) -> Continuations:
-    """The ``count`` pairs (k, v) with the largest ``logits[b, k, v] + offsets[b, k]``; fewer if K x V has fewer.
+    """The ``count`` pairs (k, v) with the largest score ``logits[b, k, v] + offsets[b, k]``; fewer if K x V has fewer.
 
-    ``logits`` (B, K, V) contiguous and ``offsets`` (B, K) may hold -inf; NaN must not occur.
+    ``logits`` (B, K, V) contiguous and ``offsets`` (B, K) may hold -inf; what has score -inf means nothing, its pair
+    may occur twice. NaN must not occur.
     """
     vocabulary = logits.shape[-1]
-    entries = max(1, math.isqrt(vocabulary // 2))
-    blocks = vocabulary // entries
-    places = torch.cat([_in_best_blocks(logits, offsets, count, entries), _behind(logits, blocks * entries)], dim=1)
-    parents = places // vocabulary
-    scores = logits.flatten(1).gather(1, places) + offsets.gather(1, parents)
-    best = scores.topk(min(count, scores.shape[1]), dim=1).indices
-    places = places.gather(1, best)
-    return Continuations(places // vocabulary, places % vocabulary)
+    parents, tokens = _in_best_blocks(logits, offsets, count)
+    known = tokens.clamp(max=vocabulary - 1)
+    scores = logits.flatten(1).gather(1, parents * vocabulary + known) + offsets.gather(1, parents)
+    scores.masked_fill_(tokens != known, -torch.inf)
+    scores, best = scores.topk(min(count, logits[0].numel()), dim=1)
+    return Continuations(parents.gather(1, best), known.gather(1, best), scores)
 
 
-def _in_best_blocks(logits: Tensor, offsets: Tensor, count: int, entries: int) -> Tensor:
-    """Places (B, N·C) in the flattened (K·V) of all entries of the ``count`` blocks with the largest maxima.
+def _in_best_blocks(logits: Tensor, offsets: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Pairs (k, v), each (B, N·C), of all entries of the ``count`` blocks with the largest maxima; v may be beyond V.
 
-    A block is C entries a stride apart, not neighbours: so the maxima of neighbouring blocks are one vector operation.
+    The entries of a block are not neighbours but stand ``blocks`` apart; the last is missing in blocks late in the row.
     """
     vocabulary = logits.shape[-1]
-    blocks = vocabulary // entries
-    maxima = logits[..., : blocks * entries].view(*logits.shape[:2], entries, blocks).amax(-2)
-    maxima = (maxima + offsets[..., None]).flatten(1)
-    best = maxima.topk(min(count, maxima.shape[1]), dim=1, sorted=False).indices
-    first: Tensor = best // blocks * vocabulary + best % blocks
-    strides = torch.arange(0, blocks * entries, blocks, device=logits.device)
-    return (first[:, :, None] + strides).flatten(1)
-
-
-def _behind(logits: Tensor, start: int) -> Tensor:
-    """Places (B, K·R) of the R entries of each row that fill no whole block."""
-    sentences, hypotheses, vocabulary = logits.shape
-    rest = torch.arange(start, vocabulary, device=logits.device)
-    rows = torch.arange(0, hypotheses * vocabulary, vocabulary, device=logits.device)
-    places = (rows[:, None] + rest).flatten()
-    return places.expand(sentences, -1)
+    blocks = min(vocabulary, VECTOR * math.ceil(math.isqrt(8 * vocabulary) / VECTOR))
+    whole = vocabulary - vocabulary % blocks
+    maxima = logits[..., :whole].view(*logits.shape[:2], -1, blocks).amax(-2)
+    last = maxima[..., : vocabulary - whole]
+    torch.maximum(last, logits[..., whole:], out=last)
+    scores = (maxima + offsets[..., None]).flatten(1)
+    best = scores.topk(min(count, scores.shape[1]), dim=1, sorted=False).indices[:, :, None]
+    tokens = best % blocks + torch.arange(0, vocabulary, blocks, device=logits.device)
+    return (best // blocks).expand_as(tokens).flatten(1), tokens.flatten(1)
