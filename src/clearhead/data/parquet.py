@@ -25,18 +25,21 @@ def read_parquet(path: Path, files: PairFiles, ledger: Ledger) -> Iterator[Pair]
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    names = [files.source, files.target]
     table = _open(path)
-    _check_columns(table.schema_arrow, names, path)
+    _check_columns(table.schema_arrow, files, path)
+    for row, values in enumerate(_values(table, files, path), start=1):
+        ledger.read += 1
+        yield from _pair(values, row, path, files, ledger)
+
+
+def _values(table: Any, files: PairFiles, path: Path) -> Iterator[tuple[bytes | None, bytes | None]]:
+    row, names = 0, list(dict.fromkeys((files.source, files.target)))
     try:
-        row = 0
-        for batch in table.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=list(dict.fromkeys(names))):
-            columns = [_bytes_of(batch.column(name)) for name in names]
-            for values in zip(*columns, strict=True):
-                row += 1
-                ledger.read += 1
-                yield from _pair(values, row, path, files, ledger)
-    except OSError as error:
+        for batch in table.iter_batches(batch_size=_ROWS_AT_A_TIME, columns=names, use_threads=False):
+            sources, targets = _bytes_of(batch.column(files.source)), _bytes_of(batch.column(files.target))
+            yield from zip(sources, targets, strict=True)
+            row += len(sources)
+    except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read after row {row}: {error}") from error
     finally:
         table.close()
@@ -61,9 +64,9 @@ def _open(path: Path) -> Any:
         raise DataError(f"{path} is not a readable Parquet file: {error}") from error
 
 
-def _check_columns(schema: Any, names: list[str], path: Path) -> None:
+def _check_columns(schema: Any, files: PairFiles, path: Path) -> None:
     types = need("pyarrow.types", "parquet")
-    for name in names:
+    for name in (files.source, files.target):
         if schema.names.count(name) != 1:
             raise DataError(f"{path} has no column {name!r}{nearest(name, schema.names)}, it has {schema.names}")
         kind = schema.field(name).type

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from clearhead.data.pair import Pair
 from clearhead.errors import ConfigurationError
+from clearhead.text.dropout import SubwordSampler
 from clearhead.text.tokenizer import Tokenizer
 
 Rows = list[list[int]]
@@ -29,10 +30,12 @@ class Segmenter:
                 f"samples = {samples} with dropout = {dropout}: one sample, or several with dropout"
             )
         self._tokenizers = tokenizers
-        self._samplers = [
-            [tokenizer.sampler(dropout, stream_of(seed, sample, side)) for side, tokenizer in enumerate(tokenizers)]
-            for sample in range(samples if dropout else 0)
-        ]
+        self._samples = samples
+        self._samplers = (
+            [tokenizer.sampler(dropout, 2 * seed + side) for side, tokenizer in enumerate(tokenizers)]
+            if dropout
+            else []
+        )
 
     def plain(self, pairs: Sequence[Pair]) -> tuple[Rows, Rows]:
         """The segmentation without chance, of all sources and all targets."""
@@ -44,18 +47,15 @@ class Segmenter:
         if not self._samplers:
             return [plain]
         texts = [pair.source for pair in pairs], [pair.target for pair in pairs]
-        return [
-            (
-                _bounded(source.encode(texts[0]), plain[0], longest),
-                _bounded(target.encode(texts[1]), plain[1], longest),
-            )
-            for source, target in self._samplers
-        ]
+        sources, targets = (
+            self._varied(sampler, side, safe, longest)
+            for sampler, side, safe in zip(self._samplers, texts, plain, strict=True)
+        )
+        return list(zip(sources, targets, strict=True))
 
-
-def stream_of(seed: int, sample: int, side: int) -> int:
-    """One number for a stream of random numbers of its own."""
-    return (seed << 16) + (sample << 1) + side
+    def _varied(self, sampler: SubwordSampler, texts: list[str], plain: Rows, longest: int) -> list[Rows]:
+        words = sampler.words(texts)
+        return [_bounded(sampler.cut(words), plain, longest) for _ in range(self._samples)]
 
 
 def _bounded(varied: Rows, plain: Rows, longest: int) -> Rows:

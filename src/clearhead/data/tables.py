@@ -34,6 +34,14 @@ class _Record(NamedTuple):
     detail: str = ""
 
 
+class _Layout(NamedTuple):
+    """How many columns every row has, and which of them, from 0, are source and target."""
+
+    width: int
+    source: int
+    target: int
+
+
 def read_tsv(path: Path, files: PairFiles, ledger: Ledger) -> Iterator[Pair]:
     """Pairs of a tab-separated file; see ``read.read_pairs``."""
     return _pairs_of_records(_split_at_tabs(path, ledger), path, files, ledger)
@@ -69,35 +77,39 @@ def _parse_object(line: Line, path: Path, ledger: Ledger) -> dict[str, Any] | No
 
 
 def _pairs_of_records(records: Iterator[_Record], path: Path, files: PairFiles, ledger: Ledger) -> Iterator[Pair]:
-    first = next(records, None)
-    if first is None or first.problem:
-        cause = "it is empty" if first is None else f"its first line holds {first.problem} ({first.detail})"
-        raise DataError(f"{path} cannot be read as a table: {cause}")
-    columns = _columns(first, path, files)
-    if not files.header:
-        yield from _pairs_of_row(first, len(first.fields), columns, path, ledger)
+    layout = _read_header(records, path, files) if files.header else None
     for record in records:
-        yield from _pairs_of_row(record, len(first.fields), columns, path, ledger)
+        ledger.read += 1
+        if record.problem:
+            ledger.bad(record.problem, path, record.line, record.detail)
+        elif record.fields in ([], [""]):
+            yield Pair("", "", record.line)
+        else:
+            layout = layout or _layout(record, path, files)
+            yield from _pair_of_row(record, layout, path, ledger)
 
 
-def _pairs_of_row(record: _Record, width: int, columns: tuple[int, int], path: Path, ledger: Ledger) -> Iterator[Pair]:
-    """The one pair of a record, or none when it is bad; a blank line is a blank pair."""
-    ledger.read += 1
-    if record.problem:
-        ledger.bad(record.problem, path, record.line, record.detail)
-    elif record.fields in ([], [""]):
-        yield Pair("", "", record.line)
-    elif len(record.fields) != width:
-        detail = f"expected {width} as in the first line, got {len(record.fields)}"
-        ledger.bad(WRONG_COLUMNS, path, record.line, detail)
+def _read_header(records: Iterator[_Record], path: Path, files: PairFiles) -> _Layout:
+    header = next(records, None)
+    if header is None:
+        raise DataError(f"{path} is empty: expected a first line that names the columns")
+    if header.problem:
+        raise DataError(f"{path}:{header.line}: {header.problem} in the names of the columns ({header.detail})")
+    return _layout(header, path, files)
+
+
+def _pair_of_row(record: _Record, layout: _Layout, path: Path, ledger: Ledger) -> Iterator[Pair]:
+    if len(record.fields) == layout.width:
+        yield Pair(record.fields[layout.source], record.fields[layout.target], record.line)
     else:
-        yield Pair(record.fields[columns[0]], record.fields[columns[1]], record.line)
+        detail = f"expected {layout.width} as in the first line, got {len(record.fields)}"
+        ledger.bad(WRONG_COLUMNS, path, record.line, detail)
 
 
-def _columns(first: _Record, path: Path, files: PairFiles) -> tuple[int, int]:
-    """Where source and target are in a row."""
+def _layout(first: _Record, path: Path, files: PairFiles) -> _Layout:
     find = _named_column if files.header else _numbered_column
-    return find(files.source, first.fields, path), find(files.target, first.fields, path)
+    source, target = (find(name, first.fields, path) for name in (files.source, files.target))
+    return _Layout(len(first.fields), source, target)
 
 
 def _named_column(name: str, header: list[str], path: Path) -> int:

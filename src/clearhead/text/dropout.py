@@ -45,23 +45,31 @@ class SubwordSampler:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """One random segmentation of each text, as token ids without special tokens."""
-        return [self._encode_one(text) for text in texts]
+        return self.cut(self.words(texts))
 
-    def _encode_one(self, text: str) -> list[int]:
-        marked = self._backend.normalizer.normalize_str(text)
-        words = self._backend.pre_tokenizer.pre_tokenize_str(marked)
-        return [token for word, _ in words for token in self._variant(word)]
+    def words(self, texts: Sequence[str]) -> list[list[str]]:
+        """The words of each text, which no piece crosses; to be cut once or several times."""
+        normalize, split = self._backend.normalizer.normalize_str, self._backend.pre_tokenizer.pre_tokenize_str
+        return [[word for word, _ in split(normalize(text))] for text in texts]
 
-    def _variant(self, word: str) -> list[int]:
-        known = self._variants.get(word)
-        if known is None:
-            if len(self._variants) >= _WORDS_REMEMBERED:
-                self._variants.clear()
-            known = self._variants[word] = []
-        if len(known) == _VARIANTS:
-            return known[int(self._random.random() * _VARIANTS)]
-        known.append(self._ids(self._merge(list(word))))
-        return known[-1]
+    def cut(self, texts: Sequence[Sequence[str]]) -> list[list[int]]:
+        """One random segmentation of each text, given as its words."""
+        draw, variants = self._random.random, self._variants
+        rows: list[list[int]] = []
+        for words in texts:
+            row: list[int] = []
+            for word in words:
+                known = variants.get(word, ())
+                row += known[int(draw() * _VARIANTS)] if len(known) == _VARIANTS else self._new_variant(word)
+            rows.append(row)
+        return rows
+
+    def _new_variant(self, word: str) -> list[int]:
+        if word not in self._variants and len(self._variants) >= _WORDS_REMEMBERED:
+            self._variants.clear()
+        ids = self._ids(self._merge(list(word)))
+        self._variants.setdefault(word, []).append(ids)
+        return ids
 
     def _merge(self, symbols: list[str]) -> list[str]:
         while True:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import tokenizers
@@ -20,11 +20,12 @@ from clearhead.errors import DataError
 from clearhead.text import pipeline
 from clearhead.text.settings import Kind, TokenizerSettings
 from clearhead.text.tokenizer import SPECIAL_PIECES, UNKNOWN, Tokenizer
+from clearhead.text.unigram import learn_unigram
 
 _UNKNOWN_PIECE = SPECIAL_PIECES[UNKNOWN]
+# Bounds memory on any corpus; the words given up at this size are far too rare for a vocabulary.
+_MOST_WORDS = 3_000_000
 _BYTE_PIECES = [f"<0x{byte:02X}>" for byte in range(256)]
-# Training sums probabilities in an order that changes from run to run; this many decimals are the same every time.
-_SCORE_DECIMALS = 5
 
 
 def learn_tokenizer(settings: TokenizerSettings, lines: Iterable[str]) -> Tokenizer:
@@ -44,11 +45,7 @@ def _learn_characters(settings: TokenizerSettings, lines: Iterable[str]) -> toke
 
 def _learn_words(settings: TokenizerSettings, lines: Iterable[str]) -> tokenizers.Tokenizer:
     backend = _empty(settings, models.WordLevel({}, _UNKNOWN_PIECE))
-    counts: Counter[str] = Counter()
-    for line in lines:
-        words = backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(line))
-        counts.update(word for word, _ in words)
-    _refuse_nothing(counts)
+    counts = _count_words(backend, lines)
     return _finish(backend, _word_level(_most_frequent(counts, settings, settings.vocabulary - settings.reserved)))
 
 
@@ -67,18 +64,17 @@ def _learn_bpe(settings: TokenizerSettings, lines: Iterable[str]) -> tokenizers.
 
 def _learn_unigram(settings: TokenizerSettings, lines: Iterable[str]) -> tokenizers.Tokenizer:
     backend = _empty(settings, models.Unigram())
-    reserved = _reserved_pieces(settings)
-    trainer = trainers.UnigramTrainer(
-        vocab_size=settings.vocabulary,
-        special_tokens=reserved,
-        unk_token=_UNKNOWN_PIECE,
-        show_progress=False,
-    )
-    model = _train(backend, trainer, settings, lines)
-    learnt = [(piece, round(score, _SCORE_DECIMALS)) for piece, score in model["vocab"][len(reserved) :]]
-    learnt.sort(key=lambda entry: (-entry[1], entry[0]))
-    vocabulary = [(piece, 0.0) for piece in reserved] + learnt[: settings.vocabulary - len(reserved)]
-    return _finish(backend, {**model, "vocab": vocabulary, "unk_id": UNKNOWN, "byte_fallback": settings.has_bytes})
+    words = _count_words(backend, lines)
+    characters: Counter[str] = Counter()
+    for word, count in words.items():
+        for character in word:
+            characters[character] += count
+    room = settings.vocabulary - settings.reserved
+    alphabet = _most_frequent(characters, settings, (room + 1) // 2)
+    pieces = learn_unigram(_inside(words, alphabet), room, alphabet)
+    vocabulary = [(piece, 0.0) for piece in _reserved_pieces(settings)] + pieces
+    model = {"type": "Unigram", "vocab": vocabulary, "unk_id": UNKNOWN, "byte_fallback": settings.has_bytes}
+    return _finish(backend, model)
 
 
 _LEARNERS: dict[Kind, Callable[[TokenizerSettings, Iterable[str]], tokenizers.Tokenizer]] = {
@@ -131,6 +127,30 @@ def _count_characters(backend: tokenizers.Tokenizer, lines: Iterable[str]) -> Co
     for line in lines:
         counts.update(backend.normalizer.normalize_str(line))
     _refuse_nothing(counts)
+    return counts
+
+
+def _count_words(backend: tokenizers.Tokenizer, lines: Iterable[str]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for line in lines:
+        words = backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(line))
+        counts.update(word for word, _ in words)
+        least = 1
+        while len(counts) > _MOST_WORDS:
+            least += 1
+            counts = Counter({word: count for word, count in counts.items() if count >= least})
+    _refuse_nothing(counts)
+    return counts
+
+
+def _inside(words: Counter[str], alphabet: Collection[str]) -> Counter[str]:
+    """The words cut at every character outside ``alphabet``."""
+    borders = {ord(character): "\n" for word in words for character in word if character not in alphabet}
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        for part in word.translate(borders).split("\n"):
+            counts[part] += count
+    del counts[""]
     return counts
 
 

@@ -8,6 +8,7 @@ know how a vocabulary is learnt, and nothing of tensors.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import tokenizers
 
 from clearhead.errors import ConfigurationError, DataError, RunError
+from clearhead.text.check import check_parts
 from clearhead.text.dropout import SubwordSampler
 
 # Threads inside the library would make a later fork (a data loader, a server) warn or hang, so they are an opt-in.
@@ -31,20 +33,17 @@ class Tokenizer:
     PAD, UNKNOWN, START, END = PAD, UNKNOWN, START, END
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
-        """``backend``: entries 0 to 3 must be ``SPECIAL_PIECES``.
+        """``backend``: its entries are numbered without gaps, and the special ones, and no others, are the first four.
 
         Raises:
-            ConfigurationError: they are not.
+            ConfigurationError: it is otherwise.
         """
         self._backend = backend
         self._backend.encode_special_tokens = True
+        self._backend.no_truncation()
+        self._backend.no_padding()
         self.size: int = backend.get_vocab_size(with_added_tokens=True)
-        first = tuple(backend.id_to_token(index) for index in range(len(SPECIAL_PIECES)))
-        if first != SPECIAL_PIECES:
-            raise ConfigurationError(
-                f"a tokenizer's first entries must be {' '.join(SPECIAL_PIECES)}, but these are {first}: "
-                "it was probably not made by clearhead"
-            )
+        _check_vocabulary(backend, self.size)
 
     @property
     def fingerprint(self) -> str:
@@ -86,9 +85,10 @@ class Tokenizer:
         Raises:
             ConfigurationError: an id is not in the vocabulary.
         """
-        for row in rows:
+        plain = [[int(index) for index in row] for row in rows]
+        for row in plain:
             self._refuse_outsiders(row)
-        kept = [[int(index) for index in row if index not in _SILENT] for row in rows]
+        kept = [[index for index in row if index not in _SILENT] for row in plain]
         return self._backend.decode_batch(kept, skip_special_tokens=False)
 
     def save(self, path: Path) -> None:
@@ -104,11 +104,11 @@ class Tokenizer:
             RunError: the file is missing, broken, or not a tokenizer of this kind; the message names it.
         """
         try:
-            return cls(tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8")))
+            text = path.read_text(encoding="utf-8")
+            check_parts(json.loads(text))
+            return cls(tokenizers.Tokenizer.from_str(text))
         except FileNotFoundError as error:
             raise RunError(f"there is no tokenizer file {path}") from error
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # a panic inside the library is no Exception
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
@@ -118,6 +118,22 @@ class Tokenizer:
         if len(ids) and (min(ids) < 0 or max(ids) >= self.size):
             wrong = min(ids) if min(ids) < 0 else max(ids)
             raise ConfigurationError(f"token id {wrong} is not in this vocabulary of {self.size} entries")
+
+
+def _check_vocabulary(backend: tokenizers.Tokenizer, size: int) -> None:
+    first = tuple(backend.id_to_token(index) for index in range(len(SPECIAL_PIECES)))
+    special = tuple(
+        str(token.content) for _, token in sorted(backend.get_added_tokens_decoder().items()) if token.special
+    )
+    if first != SPECIAL_PIECES or special != SPECIAL_PIECES or len(backend.get_added_tokens_decoder()) > len(special):
+        raise ConfigurationError(
+            f"a tokenizer's first entries, and only special ones, must be {' '.join(SPECIAL_PIECES)}, but the first "
+            f"are {first} and the special ones {special}: it was probably not made by clearhead"
+        )
+    if set(backend.get_vocab(with_added_tokens=True).values()) != set(range(size)):
+        raise ConfigurationError(
+            f"the {size} entries of a vocabulary must be numbered from 0 to {size - 1} without gaps"
+        )
 
 
 def _not_text(texts: Sequence[object]) -> DataError:
