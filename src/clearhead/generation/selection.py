@@ -20,7 +20,7 @@ VECTOR = 32  # blocks come in multiples of this, which lets one vector operation
 
 
 class Continuations(NamedTuple):
-    """The N best of a sentence, best first, fields (B, N): which hypothesis is continued, with which token; the score."""
+    """The N best of a sentence, best first, each (B, N): which hypothesis is continued, with which token; the score."""
 
     parents: Tensor
     tokens: Tensor
