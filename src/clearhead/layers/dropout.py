@@ -1,4 +1,4 @@
-"""Dropout drawn from random bytes, and its sum with the residual stream in one pass.
+"""Dropout, drawn from random bits by the word.
 
 Srivastava et al. 2014, with the kept values scaled up in training. Drawing 16-bit integers out of 64-bit random words
 costs a fraction of one Bernoulli draw a value; the probability is thereby rounded to a multiple of 1/65,536, and the
@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clearhead.errors import ConfigurationError
+
 STEPS = 1 << 16
 
 
@@ -20,6 +22,8 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
+        if not 0.0 <= p < 1.0:
+            raise ConfigurationError(f"dropout must be a probability in [0, 1), got {p}")
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
@@ -27,7 +31,8 @@ class Dropout(nn.Module):
 
     def add(self, residual: Tensor, x: Tensor) -> Tensor:
         """residual + dropout(x)."""
-        return residual + self(x)
+        total: Tensor = residual + self(x)
+        return total
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
@@ -35,7 +40,7 @@ class Dropout(nn.Module):
 
 def drop(x: Tensor, p: float) -> Tensor:
     """Dropout as a function: x of any shape, p in [0, 1)."""
-    limit = round(p * STEPS)
+    limit = min(round(p * STEPS), STEPS - 1)
     if limit == 0:
         return x
     dropped: Tensor = _Drop.apply(x, _kept(x, limit), STEPS / (STEPS - limit))  # type: ignore[no-untyped-call]
@@ -58,6 +63,6 @@ class _Drop(torch.autograd.Function):
         return (x * kept).mul_(scale)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (kept,) = ctx.saved_tensors
         return (gradient * kept).mul_(ctx.scale), None, None
