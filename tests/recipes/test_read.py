@@ -1,4 +1,4 @@
-"""A recipe is read, overridden and refused: every refusal is one sentence that names file, key, expectation and offer."""
+"""A recipe is read, overridden and refused: each refusal is one sentence with file, key, expectation and offer."""
 
 from __future__ import annotations
 
@@ -114,9 +114,9 @@ def test_refusals_say_key_expectation_and_offer(recipe: Path, override: str, sai
     assert sentence.startswith(f"{recipe} with --set: ")
 
 
-def test_learned_positions_must_reach_the_longest_sequence(recipe: Path) -> None:
-    sentence = refusal(recipe, 'model.positions="learned"', "model.max_positions=200", "decoding.max_length=256")
-    assert "model.max_positions = 200 is shorter than the longest sequence asked for (256" in sentence
+def test_the_model_must_have_room_for_the_longest_pair(recipe: Path) -> None:
+    sentence = refusal(recipe, "model.max_positions=200", "data.max_length=201")
+    assert "data.max_length = 201 lets longer sequences in than model.max_positions = 200" in sentence
 
 
 def test_several_faults_are_counted_and_named(recipe: Path) -> None:

@@ -55,7 +55,8 @@ class TrainingDisplay:
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        self.bar.stop()
+        if self.task is not None:
+            self.bar.stop()
 
 
 def show_training(run: Iterable[events.Event], out: Path) -> None:

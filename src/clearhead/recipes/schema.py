@@ -48,11 +48,10 @@ class Recipe(Settings):
                 'model.tie = "all" needs one vocabulary for both sides, but tokenizer.shared = false; '
                 'set tokenizer.shared = true or model.tie = "target"'
             )
-        longest = max(self.data.max_length, self.decoding.max_length)
-        if self.model.positions == "learned" and longest > self.model.max_positions:
+        if self.data.max_length > self.model.max_positions:
             raise ValueError(
-                f"model.max_positions = {self.model.max_positions} is shorter than the longest sequence asked for "
-                f"({longest}, the larger of data.max_length and decoding.max_length)"
+                f"data.max_length = {self.data.max_length} lets longer sequences in than model.max_positions = "
+                f"{self.model.max_positions} has room for; lower the one or raise the other"
             )
         return self
 

@@ -83,15 +83,10 @@ def _sentence(fault: ErrorDetails, settings: type[BaseModel]) -> str:
     if kind in ("value_error", "assertion_error"):
         said = fault["msg"].split(", ", 1)[-1]
         return f"{key}: {said}" if key else said
-    expected = _EXPECTED.get(kind, fault["msg"]).format_map(_Known(fault.get("ctx", {})))
-    return f"{key}: expected {expected}, got {_shown(fault['input'])}"
-
-
-class _Known(dict[str, Any]):
-    """Leaves a placeholder it does not know as it stands."""
-
-    def __missing__(self, name: str) -> str:
-        return f"{{{name}}}"
+    if kind in _EXPECTED:
+        expected = _EXPECTED[kind].format_map(fault.get("ctx", {}))
+        return f"{key}: expected {expected}, got {_shown(fault['input'])}"
+    return f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {_shown(fault['input'])}"
 
 
 def _shown(value: object) -> str:

@@ -19,6 +19,7 @@ from clearhead.errors import ConfigurationError, RunError
 from clearhead.generation.batches import generate
 from clearhead.generation.settings import DecodingSettings
 from clearhead.inspection.capture import Inspection, inspect_forward
+from clearhead.models.account import account
 from clearhead.models.build import build_model
 from clearhead.models.config import ModelConfig
 from clearhead.models.encoder_decoder import EncoderDecoder
@@ -26,9 +27,8 @@ from clearhead.recipes.sentences import explain
 from clearhead.service.device import pick_device
 from clearhead.service.prediction import BLANK, Alternative, Prediction
 from clearhead.service.run_folder import RunFolder
-from clearhead.service.weights import check_header, read_weights
+from clearhead.service.weights import check_count, read_weights
 from clearhead.text.tokenizer import END, START, Tokenizer
-from clearhead.training.weights import weights_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,13 +117,16 @@ class Translator:
     def settings(self, decoding: dict[str, Any]) -> DecodingSettings:
         """The run's decoding settings with these overridden."""
         room = self.config.max_positions
-        if decoding.get("max_length", 0) > room:
-            raise ConfigurationError(f"decoding: max_length: this model has room for {room} pieces, got {decoding}")
         bounded = {"max_length": min(self.decoding.max_length, room)}
         try:
-            return DecodingSettings.model_validate(self.decoding.model_dump() | bounded | decoding)
+            settings = DecodingSettings.model_validate(self.decoding.model_dump() | bounded | decoding)
         except ValidationError as error:
             raise ConfigurationError(explain(error, DecodingSettings, "decoding")) from None
+        if settings.max_length > room:
+            raise ConfigurationError(
+                f"decoding: max_length: this model has room for {room} pieces, got {settings.max_length}"
+            )
+        return settings
 
     @property
     def longest(self) -> int:
@@ -132,6 +135,8 @@ class Translator:
 
     def _encoded(self, inputs: Sequence[str]) -> list[tuple[str, list[int]]]:
         """Each input with its ids; none for a blank one."""
+        if isinstance(inputs, (str, bytes)):
+            raise ConfigurationError("expected a list of texts, got one text: write [text]")
         texts = list(inputs)
         return [(text, ids if text.strip() else []) for text, ids in zip(texts, self.source.encode(texts), strict=True)]
 
@@ -161,18 +166,11 @@ def load(path: str | Path, device: str | torch.device | None = None, dtype: torc
         raise RunError(f"{run.path} has no {run.weights_file.name}: its training is not finished; go on with --resume")
     source, target = run.tokenizers()
     _check_sizes(run, card.model, (source, target))
-    model = _skeleton(run, card.model)
+    check_count(run.weights_file, account(card.model).total)
+    model = cast(EncoderDecoder, build_model(card.model, seed=0))
     read_weights(run.weights_file, model, sha256=card.weights_sha256)
     model.to(device=pick_device(device), dtype=_checked(dtype)).eval()
     return Translator(model, source, target, run.recipe().decoding)
-
-
-def _skeleton(run: RunFolder, config: ModelConfig) -> EncoderDecoder:
-    """The model with unset weights, built only after the weights file proved to have its shapes."""
-    with torch.device("meta"):
-        shapes = {name: tuple(tensor.shape) for name, tensor in weights_of(build_model(config)).items()}
-    check_header(run.weights_file, shapes)
-    return cast(EncoderDecoder, build_model(config, seed=0))
 
 
 def _check_sizes(run: RunFolder, config: ModelConfig, tokenizers: tuple[Tokenizer, Tokenizer]) -> None:

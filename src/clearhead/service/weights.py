@@ -1,7 +1,8 @@
 """The weights of a finished run, checked name by name and byte by byte before they are used.
 
 A safetensors file is an 8-byte length, a JSON header of that length, then the tensors' bytes. All of the header is
-checked against the file's size and against what the configuration asks for before any tensor is allocated.
+checked against the file's size and against what the configuration asks for, and the count of numbers before the model
+is built, so that nothing larger than the file is ever allocated.
 """
 
 from __future__ import annotations
@@ -38,6 +39,22 @@ def read_weights(path: Path, model: nn.Module, *, sha256: str | None) -> None:
     load_weights(model, read_tensors(path), path)
 
 
+def check_count(path: Path, parameters: int) -> None:
+    """Refuse ``path`` unless it holds as many numbers as the model has; cheap, so that it can come before the model.
+
+    Raises:
+        RunError: the file is missing or damaged, or another model's.
+    """
+    header, _ = _header(path)
+    entries = [entry for name, entry in header.items() if name != "__metadata__"]
+    count = sum(_size(path, entry) for entry in entries)
+    if count != parameters:
+        raise RunError(
+            f"{path} holds {count:,} numbers, but by config.json this model has {parameters:,}; "
+            "do the two files belong to one run?"
+        )
+
+
 def check_header(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse ``path`` unless its header fits its size and names exactly ``shapes``."""
     header, body = _header(path)
@@ -62,6 +79,14 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
             return parse_json(file.read(length), f"{path} (its header)"), size - 8 - length
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _size(path: Path, entry: Any) -> int:
+    """How many numbers a tensor has by its entry in the header."""
+    shape = entry.get("shape") if isinstance(entry, dict) else None
+    if not (isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)):
+        raise RunError(f"{path} is damaged: an entry of its header has no shape")
+    return math.prod(shape)
 
 
 def _check_tensor(path: Path, name: str, entry: Any, shape: tuple[int, ...]) -> None:
