@@ -1,7 +1,8 @@
-"""How a model is trained: batch size, length, optimiser, learning rate, validation, what is kept; and nothing about the model.
+"""How a model is trained: batches, length, optimiser, learning rate, validation, what is kept; nothing of the model.
 
-The defaults follow section 5 of arXiv 1706.03762 where it speaks (betas, label smoothing, warm-up followed by the inverse
-square root, averaging of the last weights). An update is one step of the optimiser; all "every" settings count updates.
+The defaults follow section 5 of arXiv 1706.03762 where it speaks (betas, label smoothing, warm-up followed by the
+inverse square root, averaging of the last weights). An update is one step of the optimiser; all "every" settings count
+updates.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ class TrainingSettings(Settings):
 
     ``updates`` is also the horizon of the cosine and linear schedules. ``final_learning_rate`` is the share of
     ``learning_rate`` that is left at the end of those two. ``clip`` is the largest global gradient norm, 0 for none.
-    ``patience`` counts validations without improvement of ``watch``, 0 for no early stopping. ``keep`` says which weights
-    the run ends with: the average of the last ``average`` snapshots, the best validated, the last, or ("auto") whichever
-    of these validates best. ``precision`` "auto" is bfloat16 where the machine multiplies it natively, else float32;
-    the weights themselves are float32 always. ``threads`` is left to torch where it is not given.
+    ``patience`` counts validations without improvement of ``watch``, 0 for no early stopping. ``keep`` says which
+    weights the run ends with: the average of the last ``average`` snapshots, the best validated, the last, or ("auto")
+    whichever of these validates best. ``precision`` "auto" is bfloat16 where the machine multiplies it natively, else
+    float32; the weights themselves are float32 always. ``threads`` is left to torch where it is not given.
     """
 
     batch_tokens: Count = 4096
@@ -74,7 +75,7 @@ class TrainingSettings(Settings):
     def _possible(self) -> Self:
         if self.schedule in ("cosine", "linear") and self.warmup >= self.updates:
             raise ValueError(
-                f"warmup {self.warmup} leaves nothing of {self.updates} updates for the {self.schedule} schedule to fall in: "
+                f"warmup {self.warmup} leaves none of {self.updates} updates for the {self.schedule} schedule to fall: "
                 "warm up for fewer updates, or train for more"
             )
         return self

@@ -1,0 +1,85 @@
+"""The optimiser, and its state as named tensors: AdamW (arXiv 1711.05101) or SGD with momentum, fused where possible.
+
+Weight decay acts on the matrices of linear maps only, not on norms, biases, embeddings or positions. The state is keyed
+by parameter name, so that it can lie in a safetensors file and be put back to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from clearhead.errors import RunError
+from clearhead.training.settings import TrainingSettings
+
+SEPARATOR = "/"
+
+
+def build_optimizer(model: nn.Module, settings: TrainingSettings) -> Optimizer:
+    """An optimiser over the trainable parameters of ``model``; its learning rate is set anew at every update."""
+    groups = parameter_groups(model, settings.weight_decay)
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in model.parameters())
+    if settings.optimizer == "sgd":
+        return SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, fused=fused)
+    return AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=fused)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """The trainable parameters, those that decay first; a tied parameter once."""
+    free = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    decaying: list[nn.Parameter] = []
+    staying: list[nn.Parameter] = []
+    for name, parameter in trainable(model):
+        embeds = id(parameter) in free or "positions" in name.split(".")
+        (staying if parameter.dim() < 2 or embeds else decaying).append(parameter)
+    groups: list[dict[str, object]] = [
+        {"params": decaying, "weight_decay": weight_decay},
+        {"params": staying, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters that take gradients, each once, under its first name."""
+    return ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
+
+
+def set_learning_rate(optimizer: Optimizer, value: float) -> None:
+    """Use ``value`` from the next step on."""
+    for group in optimizer.param_groups:
+        group["lr"] = value
+
+
+def state_tensors(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """The optimiser's state by name, such as ``output.weight/exp_avg``; the tensors themselves, not copies."""
+    return {
+        f"{name}{SEPARATOR}{item}": value
+        for name, parameter in trainable(model)
+        for item, value in optimizer.state.get(parameter, {}).items()
+        if value is not None
+    }
+
+
+def restore_state(optimizer: Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what ``state_tensors`` gave; the tensors are copied.
+
+    Raises:
+        RunError: the tensors belong to other parameters or to another optimiser.
+    """
+    parameters = dict(trainable(model))
+    optimizer.state.clear()
+    for key, tensor in tensors.items():
+        name, _, item = key.rpartition(SEPARATOR)
+        if name not in parameters:
+            raise RunError(f"the saved optimiser knows a parameter {name!r}, which this model has not")
+        parameter = parameters[name]
+        device = torch.device("cpu") if _counts_on_cpu(item, optimizer) else parameter.device
+        optimizer.state[parameter][item] = tensor.to(device, copy=True)
+
+
+def _counts_on_cpu(item: str, optimizer: Optimizer) -> bool:
+    """The step count lies beside the parameter for fused optimisers and on the CPU for all others."""
+    return item == "step" and not optimizer.defaults.get("fused")
