@@ -81,6 +81,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def input_fingerprints(files: PairFiles, folder: Path) -> dict[str, str]:
+    """sha256 of each data file by its name, or by its path in the recipe where two have the same name."""
+    paths = data_paths(files, folder)
+    alike = len(paths) == 2 and paths[0].name == paths[1].name
+    names = [files.source, files.target] if alike else [path.name for path in paths]
+    return {name: sha256(path) for name, path in zip(names, paths, strict=True)}
+
+
 @contextmanager
 def _complete_or_absent(out: Path) -> Iterator[Path]:
     """A folder to fill that takes the name ``out`` at the end, or vanishes."""
@@ -133,9 +141,14 @@ def _made_of(
     """All that decides what a corpus holds, paths left out: a moved corpus is the same corpus."""
     policies = settings.model_dump(include={"max_length", "too_long", "empty", "duplicates", "bad_lines"})
     columns = files.model_dump(include={"source", "target", "header"}) if files.file else {}
-    inputs = {path.name: sha256(path) for path in data_paths(files, folder)}
     vocabularies = [tokenizer.fingerprint for tokenizer in tokenizers]
-    return {"format": FORMAT, "inputs": inputs, "tokenizers": vocabularies, **policies, **columns}
+    return {
+        "format": FORMAT,
+        "inputs": input_fingerprints(files, folder),
+        "tokenizers": vocabularies,
+        **policies,
+        **columns,
+    }
 
 
 def _describe(folder: Path, writer: CorpusWriter, ledger: Ledger, made_of: dict[str, Any]) -> None:

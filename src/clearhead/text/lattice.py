@@ -67,7 +67,7 @@ class Lattice:
         word = np.searchsorted(self.first, self.start, side="right") - 1
         total = into[self.first[1:] - 1]
         ways = np.exp(into[self.start] + scores[self.piece] + out_of[self.end] - total[word])
-        return np.bincount(self.piece, ways * counts[word], minlength=len(scores))
+        return np.bincount(self.piece, ways * counts[word], minlength=len(scores)).astype(np.float64, copy=False)
 
     def _summed(self, levels: list[tuple[slice, Ints]], order: Ints, near: Ints, far: Ints, scores: Floats) -> Floats:
         """Log of the summed weights of all ways from a word's border to each node, walking from ``near`` to ``far``."""
