@@ -78,7 +78,8 @@ def _parameters(config: ModelConfig) -> dict[str, int]:
 
 def _flops(config: ModelConfig, length: int) -> dict[str, int]:
     """Forward operations for one source and one target token, the attention maps at ``length`` included."""
-    projections = 2 * (_attention(config) - 2 * config.width)
+    read = config.heads * config.head_width + config.kv_heads * (config.head_width + config.value_head_width)
+    projections = 2 * config.width * (read + config.heads * config.value_head_width)
     maps = 2 * config.heads * (config.head_width + config.value_head_width) * length
     network = 4 * config.width * config.feedforward
     return {

@@ -15,7 +15,7 @@ ARCHITECTURES: dict[str, type[EncoderDecoder]] = {"encoder-decoder": EncoderDeco
 def build_model(config: ModelConfig, *, seed: int | None = None) -> nn.Module:
     """A new model with initial weights, on the CPU in float32.
 
-    With a ``seed`` the weights depend on it alone, and torch's generator is left as it was.
+    With a ``seed`` the weights depend on it alone, and torch's generators are left as they were.
 
     Raises:
         ConfigurationError: the architecture cannot be built.
@@ -25,5 +25,5 @@ def build_model(config: ModelConfig, *, seed: int | None = None) -> nn.Module:
     if seed is None:
         return ARCHITECTURES[config.architecture](config)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return ARCHITECTURES[config.architecture](config)

@@ -1,4 +1,4 @@
-"""What a model is, in one small frozen value: enough to build it, count it and estimate it, without allocating anything."""
+"""What a model is, in one small frozen value: enough to build it, count it and estimate it, allocating nothing."""
 
 from __future__ import annotations
 

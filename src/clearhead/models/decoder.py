@@ -39,7 +39,7 @@ class CrossDecoder(nn.Module):
         cache.reserve(1)
         x = self.embedding(ids.reshape(-1, 1), start=cache.length).view(*ids.shape, -1)
         for index, (block, layer_memory) in enumerate(zip(self.blocks, memory, strict=True)):
-            x = block.advance(x, layer_memory, memory_mask, cache.layer(index))  # type: ignore[operator, union-attr]
+            x = block.advance(x, layer_memory, memory_mask, cache.layer(index))  # type: ignore[operator]
         cache.length += 1
         states: Tensor = self.norm(x)
         return states

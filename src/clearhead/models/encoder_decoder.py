@@ -106,16 +106,19 @@ class EncoderDecoder(nn.Module):
     forward = logits
 
     def begin(self, source: Tensor, mask: Tensor, *, beam: int, max_length: int) -> DecodingState:
-        """Encode B sentences (B, S) once and allocate the cache for ``beam`` hypotheses of up to ``max_length`` tokens."""
-        states = self.states(source, mask=mask)
-        sizes = self.decoder.blocks[0].self_attention.sizes if len(self.decoder.blocks) else None  # type: ignore[union-attr]
-        groups, key, value = (sizes.groups, sizes.key, sizes.value) if sizes else (1, 1, 1)  # type: ignore[union-attr]
-        room = (self.config.decoder_layers, source.shape[0] * beam, groups, min(max_length, 64))
-        cache = KeyValueCache(states.new_empty(*room, key), states.new_empty(*room, value))
+        """Encode B sentences (B, S) once; make a cache for ``beam`` hypotheses of some ``max_length`` tokens."""
+        states, config = self.states(source, mask=mask), self.config
+        room = (config.decoder_layers, source.shape[0] * beam, config.kv_heads, min(max_length, 64))
+        cache = KeyValueCache(
+            states.new_empty(*room, config.head_width), states.new_empty(*room, config.value_head_width)
+        )
         return DecodingState(self.decoder.project(states), mask, cache, beam)
 
     def advance(self, tokens: Tensor, state: DecodingState) -> Tensor:
-        """Feed one token to each hypothesis, (B, K) int64 → logits of the next, (B, K, V); the state moves on by one."""
+        """Feed one token to each hypothesis, (B, K) int64 → logits of the next, (B, K, V); the state moves on."""
+        expected = (state.allowed.shape[0], state.beam)
+        if tokens.shape != expected:
+            raise ShapeError(f"tokens must be (sentences, hypotheses) = {expected}, got {tuple(tokens.shape)}")
         hidden = self.decoder.advance(tokens, state.memory, key_mask(state.allowed, state.allowed), state.cache)
         return F.linear(hidden, self.output_weight, self.output_bias)
 
@@ -126,7 +129,8 @@ def key_mask(mask: Tensor | None, like: Tensor) -> Mask | None:
         return None
     if mask.dtype != torch.bool or mask.shape != like.shape[:2]:
         raise ShapeError(
-            f"mask must be boolean of shape {tuple(like.shape[:2])}, True = real token, got {mask.dtype} {tuple(mask.shape)}"
+            f"mask must be boolean of shape {tuple(like.shape[:2])}, True = real token, "
+            f"got {mask.dtype} {tuple(mask.shape)}"
         )
     return None if bool(mask.all()) else as_mask(mask[:, None, None, :])
 

@@ -1,9 +1,9 @@
 """How every weight begins, in one place.
 
-Matrices: Xavier uniform or normal (Glorot & Bengio 2010), a plain normal of 0.02 (GPT-2), or Xavier scaled down with
-depth (Zhang et al. 2019, arXiv 1908.11365). Biases 0, norm gains 1. Embeddings are normal with deviation W^-1/2, which
-the √W at their output turns into unit variance. A packed projection is initialised part by part, as if its parts were
-separate matrices, so packing changes nothing.
+Matrices: Xavier uniform or normal (Glorot & Bengio 2010), a plain normal of 0.02 (GPT-2), or Xavier uniform scaled by
+1/√l in layer l of its stack (Zhang et al. 2019, arXiv 1908.11365). Biases 0, norm gains 1. Embeddings are normal with
+deviation W^-1/2, which the √W at their output turns into unit variance. A packed projection is initialised part by
+part, as if its parts were separate matrices, so packing changes nothing.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from clearhead.layers.embedding import LearnedPositions
 from clearhead.mechanism.multihead import CrossAttention, SelfAttention
 from clearhead.models.config import ModelConfig
 
-Initialiser = Callable[[Tensor], Tensor]
+Rule = Callable[[Tensor, int], Tensor]  # fills a matrix of layer l, counted from 1
 
 
 def initialise(model: nn.Module, config: ModelConfig) -> None:
     """Give every parameter of ``model`` its first value, from torch's default generator."""
-    fill = _matrix_rule(config)
-    packed = dict(_packed_parts(model))
+    fill = RULES[config.initialisation]
+    packed, layers = dict(_packed_parts(model)), dict(_layers(model))
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.Linear):
-                for part in module.weight.split(packed.get(module, [module.out_features])):
-                    fill(part)
+                for part in torch.split(module.weight, packed.get(module, [module.out_features])):
+                    fill(part, layers.get(module, 1))
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
@@ -41,15 +41,20 @@ def initialise(model: nn.Module, config: ModelConfig) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def _matrix_rule(config: ModelConfig) -> Initialiser:
-    depth = max(1, config.encoder_layers + config.decoder_layers)
-    rules: dict[str, Initialiser] = {
-        "xavier_uniform": nn.init.xavier_uniform_,
-        "xavier_normal": nn.init.xavier_normal_,
-        "normal": lambda weight: nn.init.normal_(weight, std=0.02),
-        "depth_scaled": lambda weight: nn.init.xavier_uniform_(weight, gain=1 / math.sqrt(depth)),
-    }
-    return rules[config.initialisation]
+RULES: dict[str, Rule] = {
+    "xavier_uniform": lambda weight, layer: nn.init.xavier_uniform_(weight),
+    "xavier_normal": lambda weight, layer: nn.init.xavier_normal_(weight),
+    "normal": lambda weight, layer: nn.init.normal_(weight, std=0.02),
+    "depth_scaled": lambda weight, layer: nn.init.xavier_uniform_(weight, gain=1 / math.sqrt(layer)),
+}
+
+
+def _layers(model: nn.Module) -> Iterator[tuple[nn.Module, int]]:
+    """Every module inside a stack of blocks, with the number of its block, the first being 1."""
+    for stack in model.modules():
+        if isinstance(stack, nn.ModuleList):
+            for number, block in enumerate(stack, start=1):
+                yield from ((module, number) for module in block.modules())
 
 
 def _packed_parts(model: nn.Module) -> Iterator[tuple[nn.Module, list[int]]]:

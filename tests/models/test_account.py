@@ -1,0 +1,168 @@
+"""The account against the built model, against the paper's table 3, and against a count of the operations done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from clearhead.errors import ConfigurationError
+from clearhead.models.account import account
+from clearhead.models.config import ModelConfig
+from clearhead.models.encoder_decoder import EncoderDecoder
+from clearhead.models.presets import PRESETS, preset
+
+# Table 3 of arXiv 1706.03762, in millions. It does not say its vocabulary: section 5.1 has "about 37000" for English to
+# German, while the rows themselves, rounded to millions, imply about 41,000 (base and its variants) and 36,000 (big).
+TABLE_3 = {
+    "transformer-base": 65,
+    "transformer-base-keys-16": 58,
+    "transformer-base-keys-32": 60,
+    "transformer-base-layers-2": 36,
+    "transformer-base-layers-4": 50,
+    "transformer-base-layers-8": 80,
+    "transformer-base-width-256": 28,
+    "transformer-base-width-1024": 168,
+    "transformer-base-feedforward-1024": 53,
+    "transformer-base-feedforward-4096": 90,
+    "transformer-big": 213,
+}
+
+
+def count(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> ModelConfig:
+    groups = draw(st.integers(1, 3))
+    heads = groups * draw(st.integers(1, 3))
+    sizes: dict[str, Any] = {"width": heads * draw(st.integers(1, 5))}
+    if draw(st.booleans()):  # widths of their own; the heads need not divide the model's then
+        sizes = {"width": draw(st.integers(1, 23))}
+        sizes |= {"key_width": draw(st.integers(1, 7)), "value_width": draw(st.integers(1, 7))}
+    elif draw(st.booleans()):
+        sizes |= {draw(st.sampled_from(["key_width", "value_width"])): draw(st.integers(1, 7))}
+    tie = draw(st.sampled_from(["all", "target", "none"]))
+    source = draw(st.integers(1, 31))
+    return ModelConfig(
+        **sizes,
+        heads=heads,
+        key_value_heads=draw(st.sampled_from([None, groups])),
+        encoder_layers=draw(st.integers(0, 3)),
+        decoder_layers=draw(st.integers(0, 3)),
+        feedforward=draw(st.integers(1, 29)),
+        norm_order=draw(st.sampled_from(["pre", "post"])),
+        positions=draw(st.sampled_from(["sinusoidal", "learned", "none"])),
+        max_positions=draw(st.integers(1, 37)),
+        tie=tie,
+        source_vocabulary=source,
+        target_vocabulary=source if tie == "all" else draw(st.integers(1, 31)),
+    )
+
+
+@settings(max_examples=120, deadline=None, derandomize=True, database=None)
+@given(configurations())
+def test_the_count_is_that_of_the_built_model(config: ModelConfig) -> None:
+    assert account(config).total == count(EncoderDecoder(config))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(configurations())
+def test_each_component_is_counted_where_it_is(config: ModelConfig) -> None:
+    model, said = EncoderDecoder(config), account(config).parameters
+    for side, stack in (("encoder", model.encoder), ("decoder", model.decoder)):
+        networks = sum(count(block.feedforward) for block in stack.blocks)
+        assert said.get(f"{side} feed-forward", 0) == networks
+    assert said.get("encoder attention", 0) == sum(count(block.self_attention) for block in model.encoder.blocks)
+    assert said.get("decoder self-attention", 0) == sum(count(block.self_attention) for block in model.decoder.blocks)
+    assert said.get("decoder cross-attention", 0) == sum(count(b.cross_attention) for b in model.decoder.blocks)
+    assert said.get("norms", 0) == sum(count(m) for m in model.modules() if isinstance(m, torch.nn.LayerNorm))
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 4, 6, 12])
+def test_the_number_of_heads_does_not_change_the_count(heads: int) -> None:
+    """With D = M = W / H; course notes that say otherwise are mistaken (mechanisms, row 7)."""
+    assert account(ModelConfig(width=24, heads=heads)).total == account(ModelConfig(width=24, heads=1)).total
+
+
+def with_vocabulary(config: ModelConfig, size: int) -> ModelConfig:
+    return ModelConfig(**config.model_dump() | {"source_vocabulary": size, "target_vocabulary": size})
+
+
+@pytest.mark.parametrize("name", TABLE_3)
+def test_within_three_and_a_half_percent_of_table_3(name: str) -> None:
+    config = with_vocabulary(preset(name), 41_000)
+    assert account(config).total == pytest.approx(TABLE_3[name] * 1e6, rel=0.035)
+
+
+@pytest.mark.parametrize("name", TABLE_3)
+def test_with_37_000_words_three_rows_of_table_3_are_further_off(name: str) -> None:
+    """The embedding is most of the smallest models, so the vocabulary's difference shows there."""
+    further = {"transformer-base-layers-2": 0.066, "transformer-base-width-256": 0.042}
+    further |= {"transformer-base-feedforward-1024": 0.048}
+    assert account(preset(name)).total == pytest.approx(TABLE_3[name] * 1e6, rel=further.get(name, 0.035))
+
+
+@pytest.mark.parametrize("name", TABLE_3)
+def test_what_table_3_leaves_for_the_embedding_is_one_vocabulary(name: str) -> None:
+    """Every row is rounded to a million, so each gives a range; but for the big model's they all hold 41,000."""
+    config = preset(name)
+    rest = account(config).total - config.source_vocabulary * config.width
+    low, high = ((TABLE_3[name] + half) * 1e6 - rest for half in (-0.5, 0.5))
+    vocabulary = 36_000 if name == "transformer-big" else 41_000
+    assert low <= vocabulary * config.width <= high
+
+
+def test_the_heads_rows_of_table_3_count_what_the_base_counts() -> None:
+    for heads in (1, 4, 16, 32):
+        name = f"transformer-base-heads-{heads}"
+        assert preset(name).head_width == 512 // heads
+        assert account(preset(name)).total == account(preset("transformer-base")).total
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_built(name: str) -> None:
+    with torch.device("meta"):  # shapes only
+        model = EncoderDecoder(preset(name))
+    assert count(model) == account(preset(name)).total
+
+
+def test_an_unknown_preset_names_the_nearest() -> None:
+    with pytest.raises(ConfigurationError, match=r"'transformer-bse'.*did you mean 'transformer-base'"):
+        preset("transformer-bse")
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_operations_are_those_of_a_forward_pass(grouped: bool) -> None:
+    """torch counts the products of a real pass; on the training path, where no kernel fuses them away."""
+    config = ModelConfig(
+        width=15, heads=6, key_value_heads=3 if grouped else None, key_width=5, value_width=7, feedforward=17,
+        encoder_layers=2, decoder_layers=3, source_vocabulary=23, target_vocabulary=23, dropout=0.0,
+    )  # fmt: skip
+    length = 11
+    ids = torch.randint(23, (1, length))
+    with FlopCounterMode(display=False) as counter:
+        EncoderDecoder(config).logits(ids, ids)
+    assert counter.get_total_flops() == length * sum(account(config, length=length).flops_per_token.values())
+
+
+def test_memory_of_weights_and_cache_is_what_they_take() -> None:
+    config = ModelConfig(width=15, heads=6, key_value_heads=3, key_width=5, value_width=7, source_vocabulary=23,
+                         target_vocabulary=23)  # fmt: skip
+    model, said = EncoderDecoder(config), account(config, length=9).memory
+    assert said["weights"] == sum(p.numel() * p.element_size() for p in model.parameters())
+    state = model.begin(torch.zeros(1, 4, dtype=torch.int64), torch.ones(1, 4, dtype=torch.bool), beam=1, max_length=9)
+    cache = state.cache
+    assert said["decoder cache of one hypothesis"] == sum(x.numel() * 4 for x in (cache.keys, cache.values))
+    assert said["attention map of one layer (textbook only)"] == 4 * 6 * 9 * 9
+
+
+def test_the_account_is_plain_data() -> None:
+    said = account(ModelConfig()).as_dict()
+    assert said["total_parameters"] == account(ModelConfig()).total
+    assert said["total_flops_per_token"] == sum(account(ModelConfig()).flops_per_token.values())
