@@ -59,7 +59,7 @@ def test_sampling_repeats_with_its_seed(translator: Translator) -> None:
 
 def test_an_input_beyond_the_models_room_is_cut_and_says_so(translator: Translator) -> None:
     short, long = translator.predict(["1 2", "1 " * 100])
-    assert (short.cut, long.cut) == (False, True)
+    assert (short.truncated, long.truncated) == (False, True)
 
 
 @pytest.mark.parametrize(

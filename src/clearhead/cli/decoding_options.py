@@ -31,4 +31,5 @@ class DecodingOptions:
     def given(self) -> dict[str, Any]:
         """The options that were set, under the names ``DecodingSettings`` has for them."""
         names = [field.name for field in dataclasses.fields(DecodingOptions)]
-        return {name: value for name in names if (value := getattr(self, name)) not in (None, False)}
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None and value is not False}

@@ -33,16 +33,13 @@ def predict(options: PredictOptions) -> None:
     from clearhead.cli.lines import line_blocks, open_lines
     from clearhead.service.load import load
 
-    translator = load(options.run)
+    translator, cut = load(options.run), 0
     with open_lines(options.file) as stream:
         for block in line_blocks(stream, str(options.file or "stdin")):
             for result in translator.predict(block, **options.given()):
-                typer.echo(
-                    json.dumps(result.as_dict(), ensure_ascii=False) if options.as_json else one_line(result.text)
-                )
+                typer.echo(json.dumps(result.as_dict(), ensure_ascii=False) if options.as_json else result.text)
+                cut += result.truncated
             sys.stdout.flush()
-
-
-def one_line(text: str) -> str:
-    """``text`` as exactly one line: a model may write a line break, but lines out must match lines in."""
-    return text.replace("\n", " ")
+    if cut:
+        inputs = "input was" if cut == 1 else "inputs were"
+        typer.echo(f"{cut} {inputs} longer than the model's {translator.longest} pieces and lost the end", err=True)

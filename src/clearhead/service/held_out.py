@@ -121,8 +121,8 @@ def measure(outputs: Sequence[str], references: Sequence[str]) -> dict[str, floa
 def loss_batches(translator: Translator, held_out: HeldOut) -> list[PairBatch]:
     """The pairs as batches of similar length; what is longer than the model's positions is cut."""
     room = translator.longest
-    sources = [ids[:room] for ids in translator.source.encode(held_out.sources)]
-    targets = [ids[:room] for ids in translator.target.encode(held_out.references)]
+    sources = [ids[:room] for ids in translator.task.source.encode(held_out.sources)]
+    targets = [ids[:room] for ids in translator.task.target.encode(held_out.references)]
     lengths = np.array([[len(a), len(b)] for a, b in zip(sources, targets, strict=True)], dtype=np.int32)
     budget = max(TOKENS, int(lengths.max()) + 1)
     return [

@@ -25,20 +25,19 @@ from clearhead.models.config import ModelConfig
 from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.recipes.sentences import explain
 from clearhead.service.device import pick_device
-from clearhead.service.prediction import BLANK, Alternative, Prediction
+from clearhead.service.prediction import Prediction
 from clearhead.service.run_folder import RunFolder
 from clearhead.service.weights import check_count, read_weights
+from clearhead.tasks.translation import Translation, bounded
 from clearhead.text.tokenizer import END, START, Tokenizer
 
 
 @dataclass(frozen=True, eq=False)
 class Translator:
-    """A trained encoder–decoder with its two tokenizers and the decoding its recipe asks for."""
+    """A trained encoder–decoder, and the task that knows its tokenizers and how its recipe decodes."""
 
     model: EncoderDecoder
-    source: Tokenizer
-    target: Tokenizer
-    decoding: DecodingSettings
+    task: Translation
 
     @property
     def config(self) -> ModelConfig:
@@ -63,18 +62,10 @@ class Translator:
             ConfigurationError: an unknown option (the nearest is named) or an impossible value.
             DataError: an input is no text.
         """
-        settings = self.settings(decoding)
-        rows = [_Row(text, ids[: self.longest], len(ids) > self.longest) for text, ids in self._encoded(inputs)]
-        spoken = [row for row in rows if row.ids]
+        texts = _texts(inputs)
         with torch.inference_mode():
-            found = generate(self.model, [row.ids for row in spoken], settings, device=self.device)
-        answers = iter(found)
-        return [
-            Prediction(row.text, tuple(Alternative.of(each, self.target) for each in next(answers)), row.cut)
-            if row.ids
-            else Prediction(row.text, (BLANK,) * settings.n_best)
-            for row in rows
-        ]
+            found = self.task.translate(self.model, texts, self.settings(decoding))
+        return [Prediction(text, tuple(answers)) for text, answers in zip(texts, found, strict=True)]
 
     def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
         """Scores (B, T, V) for source ids (B, S) and target ids (B, T) that begin with the start symbol."""
@@ -91,17 +82,16 @@ class Translator:
 
         ``target`` is the translation to look at; the model's own when not given. Both sides end with the end symbol.
         """
-        source, written = self.pair(text, target)
-        return self.inspect_ids(source, written)
+        return self.inspect_ids(*self.pair(text, target))
 
     def pair(self, text: str, target: str | None = None) -> tuple[list[int], list[int]]:
         """Ids of ``text`` and of its translation (the model's own when not given), without special tokens."""
-        source = self.source.encode([text])[0][: self.longest]
+        source = self.task.source.encode([text])[0][: self.longest]
         if target is not None:
-            return source, self.target.encode([target])[0][: self.longest]
+            return source, self.task.target.encode([target])[0][: self.longest]
+        settings = bounded(self.task.decoding, self.config.max_positions).model_copy(update={"n_best": 1})
         with torch.inference_mode():
-            best = generate(self.model, [source], self.settings({"n_best": 1}), device=self.device)[0][0]
-        return source, list(best.tokens)
+            return source, list(generate(self.model, [source], settings, device=self.device)[0][0].tokens)
 
     def inspect_ids(self, source: Sequence[int], written: Sequence[int]) -> Inspection:
         """Every attention for ids without special tokens."""
@@ -110,16 +100,15 @@ class Translator:
         return inspect_forward(
             self.model,
             lambda: self.model.logits(ids, target_in),
-            self.source.pieces([*source, END]),
-            self.target.pieces([*written, END]),
+            self.task.source.pieces([*source, END]),
+            self.task.target.pieces([*written, END]),
         )
 
     def settings(self, decoding: dict[str, Any]) -> DecodingSettings:
         """The run's decoding settings with these overridden."""
         room = self.config.max_positions
-        bounded = {"max_length": min(self.decoding.max_length, room)}
         try:
-            settings = DecodingSettings.model_validate(self.decoding.model_dump() | bounded | decoding)
+            settings = DecodingSettings.model_validate(bounded(self.task.decoding, room).model_dump() | decoding)
         except ValidationError as error:
             raise ConfigurationError(explain(error, DecodingSettings, "decoding")) from None
         if settings.max_length > room:
@@ -133,19 +122,11 @@ class Translator:
         """The most pieces of an input that are read; one position goes to the end symbol."""
         return self.config.max_positions - 1
 
-    def _encoded(self, inputs: Sequence[str]) -> list[tuple[str, list[int]]]:
-        """Each input with its ids; none for a blank one."""
-        if isinstance(inputs, (str, bytes)):
-            raise ConfigurationError("expected a list of texts, got one text: write [text]")
-        texts = list(inputs)
-        return [(text, ids if text.strip() else []) for text, ids in zip(texts, self.source.encode(texts), strict=True)]
 
-
-@dataclass(frozen=True)
-class _Row:
-    text: str
-    ids: list[int]
-    cut: bool
+def _texts(inputs: Sequence[str]) -> list[str]:
+    if isinstance(inputs, (str, bytes)):
+        raise ConfigurationError("expected a list of texts, got one text: write [text]")
+    return list(inputs)
 
 
 def load(path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Translator:
@@ -170,7 +151,7 @@ def load(path: str | Path, device: str | torch.device | None = None, dtype: torc
     model = cast(EncoderDecoder, build_model(card.model, seed=0))
     read_weights(run.weights_file, model, sha256=card.weights_sha256)
     model.to(device=pick_device(device), dtype=_checked(dtype)).eval()
-    return Translator(model, source, target, run.recipe().decoding)
+    return Translator(model, Translation(source, target, run.recipe().decoding))
 
 
 def _check_sizes(run: RunFolder, config: ModelConfig, tokenizers: tuple[Tokenizer, Tokenizer]) -> None:

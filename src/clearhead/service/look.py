@@ -77,7 +77,7 @@ def look_at(translator: Translator, text: str, target: str | None = None) -> Loo
     source, written = translator.pair(text, target)
     seen = translator.inspect_ids(source, written)
     layers = tuple(seen.weights(name).float().cpu().numpy() for name in _in_order(seen.named("cross")))
-    return Look(text, translator.target.decode([written])[0], seen.source, seen.target, layers)
+    return Look(text, translator.task.target.decode([written])[0], seen.source, seen.target, layers)
 
 
 def readable(pieces: Sequence[str]) -> list[str]:

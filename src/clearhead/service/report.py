@@ -12,6 +12,7 @@ from clearhead.service.held_out import Scored
 from clearhead.service.machine import describe_machine, describe_software
 from clearhead.service.prepare import Prepared
 from clearhead.service.run_folder import RunFolder
+from clearhead.tasks.metrics import signatures
 from clearhead.training.events import Finished, plain
 from clearhead.training.metrics import read_metrics
 
@@ -24,6 +25,7 @@ def build_report(
         "task": recipe.task,
         "seed": recipe.seed,
         "scores": {each.split: _scores(each) for each in scored},
+        "signatures": signatures(),
         "decoding": recipe.decoding.model_dump(exclude_none=True),
         "training": _training(run, finished),
         "model": {"parameters": account(prepared.model).total} | prepared.model.model_dump(exclude_none=True),

@@ -26,6 +26,7 @@ from clearhead.service.load import Translator
 from clearhead.service.prepare import Prepared, prepare, tokenizers_sha256
 from clearhead.service.report import build_report
 from clearhead.service.run_folder import RunCard, RunFolder, write_text
+from clearhead.tasks.translation import Translation
 from clearhead.training.events import Event, Finished
 from clearhead.training.job import TrainingJob
 from clearhead.training.lock import only_user
@@ -60,7 +61,7 @@ def _train(recipe: Recipe, run: RunFolder, *, resume: bool) -> Iterator[Event]:
         prepared = prepare(recipe, run)
     held_out = _held_out(recipe)
     model = cast(EncoderDecoder, build_model(prepared.model, seed=recipe.seed).to(pick_device()))
-    translator = Translator(model, *prepared.tokenizers, recipe.decoding)
+    translator = Translator(model, Translation(*prepared.tokenizers, recipe.decoding))
     finished: Finished | None = None
     with _stop_flag() as stop:
         validate = Validator(held_out["valid"], translator, GREEDY, stop) if "valid" in held_out else None
