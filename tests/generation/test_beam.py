@@ -83,6 +83,24 @@ def test_an_end_symbol_below_the_best_k_finishes_nothing() -> None:
     assert only.tokens == (A,)
 
 
+def test_an_ended_hypothesis_takes_its_slot_with_it() -> None:
+    """Of a beam of 2 one ends at once, so only the better of aa (0.3 x 0.45) and ab (0.3 x 0.4) goes on."""
+    model = BigramModel(
+        {START: {END: 0.5, A: 0.3, B: 0.2}, A: {A: 0.45, B: 0.4, END: 0.15}, B: {END: 1.0}}, vocabulary=VOCABULARY
+    )
+    settings = DecodingSettings(beam=2, n_best=2, length_penalty=0.0, max_length=3)
+    [[best, second]] = generate(model, [[A]], settings)
+    assert (best.tokens, second.tokens) == ((), (A, A, A))
+
+
+def test_the_search_goes_on_while_a_longer_output_could_still_win() -> None:
+    """Stopping at once scores log 0.6 = -0.51; ab scores log 0.4 / (8/6)^3 = -0.39, but after a it is still -0.92."""
+    model = BigramModel({START: {END: 0.6, A: 0.4}, A: {B: 1.0}, B: {END: 1.0}}, vocabulary=VOCABULARY)
+    [[best]] = generate(model, [[A]], DecodingSettings(beam=2, length_penalty=3.0, max_length=5))
+    assert best.tokens == (A, B)
+    assert best.score == pytest.approx(math.log(0.4) / (8 / 6) ** 3, abs=1e-6)
+
+
 def test_the_limit_cuts_and_says_so() -> None:
     endless = BigramModel({START: {A: 1.0}, A: {A: 0.9, B: 0.1}, B: {B: 1.0}}, vocabulary=VOCABULARY)
     [[best, second]] = generate(endless, [[A]], DecodingSettings(beam=2, n_best=2, max_length=3))
