@@ -57,10 +57,12 @@ NO_TIME = {"seconds", "seconds_left", "tokens_per_second"}
 class Letters:
     """A corpus in memory: rows of letters, and the same rows backwards."""
 
-    def __init__(self, count: int = 130, seed: int = 5, samples: int = 1) -> None:
+    def __init__(self, count: int = 130, seed: int = 5, samples: int = 1, longest: int = 11) -> None:
         chance = np.random.default_rng(seed)
         self.samples = samples
-        self.sources = [chance.integers(4, VOCABULARY, chance.integers(1, 12)).astype(np.int32) for _ in range(count)]
+        self.sources = [
+            chance.integers(4, VOCABULARY, chance.integers(1, longest + 1)).astype(np.int32) for _ in range(count)
+        ]
         self.targets = [row[::-1].copy() for row in self.sources]
         self.fingerprint = hashlib.sha256(b"".join(row.tobytes() + b"|" for row in self.sources)).hexdigest()
         self.seen: list[list[int]] = []

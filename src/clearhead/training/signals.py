@@ -15,7 +15,7 @@ WATCHED = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopFlag:
-    """Set once somebody wants training to stop; ``number`` is the signal's, 0 where there was none."""
+    """Truthy once somebody wants training to stop; ``number`` is the signal's, 0 where there was none."""
 
     def __init__(self) -> None:
         self.number = 0
