@@ -17,7 +17,7 @@ import tokenizers
 from clearhead.errors import ConfigurationError
 
 _VARIANTS = 32
-_WORDS_REMEMBERED = 100_000
+_WORDS_REMEMBERED = 30_000
 
 
 class SubwordSampler:
