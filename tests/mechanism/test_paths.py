@@ -203,9 +203,16 @@ class TestChoice:
     def real_tiles(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(paths, "TILE", 1 << 22)
 
-    def test_short_training_rows_go_by_products_and_short_predictions_by_the_kernel(self) -> None:
-        assert paths.choose(self.problem(20, trains=True)) is paths.products
-        assert paths.choose(self.problem(20, trains=False)) is paths.fused
+    @pytest.mark.parametrize("tiles", [False, True])
+    def test_only_short_reduced_training_rows_on_bfloat16_hardware_go_by_products(
+        self, monkeypatch: pytest.MonkeyPatch, tiles: bool
+    ) -> None:
+        monkeypatch.setattr(paths, "multiplies_bfloat16", lambda device: tiles)
+        q, k = torch.zeros(1, 1, 20, 4, dtype=torch.bfloat16, requires_grad=True), torch.zeros(1, 1, 20, 4)
+        reduced = Problem(q, k.bfloat16(), k.bfloat16())
+        assert paths.choose(reduced) is (paths.products if tiles else paths.fused)
+        assert paths.choose(self.problem(20, trains=True)) is paths.fused
+        assert paths.choose(replace(reduced, q=q.detach())) is paths.fused
 
     @pytest.mark.parametrize("trains", [False, True])
     def test_long_rows_never_make_a_map(self, trains: bool) -> None:

@@ -18,6 +18,7 @@ import torch
 
 from clearhead.data.order import BatchOrder
 from clearhead.errors import DataError, MissingExtraError, RunError
+from clearhead.hardware import multiplies_bfloat16
 from clearhead.training import metrics
 from clearhead.training.averaging import average
 from clearhead.training.course import Best, Course, Window
@@ -26,7 +27,7 @@ from clearhead.training.evaluate import perplexity, validation_loss
 from clearhead.training.events import Event, Saved, Skipped, Validated, Validation
 from clearhead.training.lock import only_user
 from clearhead.training.metrics import MetricsFile, read_metrics
-from clearhead.training.precision import autocast, has_bfloat16, resolve
+from clearhead.training.precision import autocast, resolve
 from clearhead.training.scoring import better
 from clearhead.training.signals import StopFlag, Stopped, stop_on_signals
 from clearhead.training.spikes import FEWEST, remember, spike
@@ -294,7 +295,7 @@ def test_which_precision() -> None:
     cpu = torch.device("cpu")
     assert resolve("float32", cpu) == "float32"
     assert resolve("bfloat16", cpu) == "bfloat16"
-    assert resolve("auto", cpu) == ("bfloat16" if has_bfloat16(cpu) else "float32")
+    assert resolve("auto", cpu) == ("bfloat16" if multiplies_bfloat16(cpu) else "float32")
     with autocast("bfloat16", cpu):
         assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype == torch.bfloat16
     with autocast("float32", cpu):
@@ -307,9 +308,11 @@ def test_which_precision() -> None:
 )
 def test_bfloat16_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch, able: dict, expected: bool) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
-    assert has_bfloat16(torch.device("cpu")) is expected
+    multiplies_bfloat16.cache_clear()
+    assert multiplies_bfloat16(torch.device("cpu")) is expected
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    assert not has_bfloat16(torch.device("cuda"))
+    assert not multiplies_bfloat16(torch.device("cuda"))
+    multiplies_bfloat16.cache_clear()
 
 
 # --- the stream of batches, the state as JSON, the events ---

@@ -1,7 +1,7 @@
 """The three ways to compute the same attention: products, fused, streamed.
 
-``products``: plain batched matrix products over the whole map. On a CPU the backward of the fused kernel costs many
-times theirs on rows of a few dozen positions, so short training batches go here.
+``products``: plain batched matrix products over the whole map. Where a processor multiplies bfloat16 in hardware, they
+beat the backward of the fused CPU kernel on rows of a few dozen positions by far, so short training batches go here.
 ``fused``: torch's scaled_dot_product_attention, which never keeps the map.
 ``streamed``: blocks of query rows, each by ``fused`` where that computes the same function and by ``products`` where
 not, recomputed in the backward pass; memory grows with T + S, never with T × S.
@@ -20,12 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from clearhead.hardware import multiplies_bfloat16
 from clearhead.mechanism.masks import Mask, Span
 from clearhead.mechanism.normalizers import Normalizer, normalized
 from clearhead.mechanism.scores import Score, default_scale, is_product, score_map
 from clearhead.mechanism.textbook import repeat_heads
 
-SHORT = 96  # up to this many queries and keys, plain products beat the fused CPU kernel's backward: docs/diary.md
+SHORT = 96  # up to this many queries and keys a training batch counts as short
 TILE = 1 << 22  # elements of (B, H, rows, S) that a streamed block may hold
 
 
@@ -81,12 +82,23 @@ class Problem:
 
 def choose(problem: Problem) -> Callable[[Problem], Tensor]:
     """The path for this shape, device and direction."""
-    if problem.q.device.type == "cpu" and problem.trains and max(problem.queries, problem.keys) <= SHORT:
+    if short_rows_in_tiles(problem):
         return products
     mask_is_cheap = problem.mask is None or plain_causal(problem) or problem.map_size <= TILE
     if problem.fits_fused_kernel() and mask_is_cheap:
         return fused
     return products if problem.map_size <= TILE else streamed
+
+
+def short_rows_in_tiles(problem: Problem) -> bool:
+    """True for what plain products train faster than the fused CPU kernel; benchmarks/attention_paths.py measures it.
+
+    With hardware for bfloat16 the kernel's backward took 28 ms a call at length 20 where products take 1 ms. Without
+    it (AVX2) the kernel is the faster one at every length, in either precision.
+    """
+    reduced = problem.q.dtype in (torch.bfloat16, torch.float16)
+    on_processor = problem.q.device.type == "cpu" and problem.trains and max(problem.queries, problem.keys) <= SHORT
+    return on_processor and reduced and multiplies_bfloat16(problem.q.device)
 
 
 def plain_causal(problem: Problem) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 
 import torch
 
+from clearhead.hardware import multiplies_bfloat16
 from clearhead.training.settings import Precision
 
 
@@ -17,18 +18,7 @@ def resolve(precision: Precision, device: torch.device) -> Precision:
     """``precision``, with "auto" replaced by what suits ``device``."""
     if precision != "auto":
         return precision
-    return "bfloat16" if has_bfloat16(device) else "float32"
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether ``device`` multiplies bfloat16 in hardware: AVX512-BF16 or AMX on x86, capability 8.0 on CUDA."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        ask = getattr(torch.cpu, "get_capabilities", dict)  # unknown to older torch: float32 is right everywhere
-        able: dict[str, object] = ask()
-        return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
-    return False
+    return "bfloat16" if multiplies_bfloat16(device) else "float32"
 
 
 def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[object]:
