@@ -152,6 +152,13 @@ def test_no_source_and_empty_sources() -> None:
     assert empty[0] == empty[1] and len(empty[0]) == 5
 
 
+@pytest.mark.parametrize("vocabulary", [6, 33, 40])
+def test_a_beam_wider_than_the_choices_answers_each_once(vocabulary: int) -> None:
+    settings = DecodingSettings(beam=60, n_best=60, max_length=1)
+    [answer] = generate(TableModel(vocabulary), [[4, 5]], settings)
+    assert len(answer) == len({(one.tokens, one.finished) for one in answer}) == vocabulary - 2
+
+
 def test_batches_hold_every_source_once_and_keep_the_budget() -> None:
     lengths = [len(source) for source in some_sources(200, longest=60)]
     settings = DecodingSettings(beam=3, batch_tokens=700)

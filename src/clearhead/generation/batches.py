@@ -28,7 +28,9 @@ def generate(
     *,
     device: torch.device | str = "cpu",
 ) -> list[list[Hypothesis]]:
-    """The ``settings.n_best`` best hypotheses of each source, best first; sources in and answers out in the same order.
+    """The ``settings.n_best`` best hypotheses of each source, best first; answers stand in the order of the sources.
+
+    An answer is shorter only where the search space holds fewer hypotheses than that.
 
     ``sources`` are token ids without specials (the end symbol is appended here; an empty source is only that symbol).
     ``device`` is where the model lives. The model must be in evaluation mode.
