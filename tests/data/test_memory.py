@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-# The peak comes from /proc, because getrusage also counts the parent before it became this program. A list of these pairs would take about 300 bytes for each one in text alone.
+# Nothing is kept of a pair; a list of these would take about 300 bytes for each in text alone. The peak comes from
+# /proc, because getrusage also counts the parent before it became this program.
 _PROGRAM = """
 import json, sys
 from pathlib import Path
