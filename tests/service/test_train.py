@@ -10,7 +10,7 @@ import pytest
 
 from clearhead.errors import ConfigurationError, DataError, RunError
 from clearhead.recipes.read import read_recipe
-from clearhead.service.held_out import Scored
+from clearhead.service.events import Scored
 from clearhead.service.load import load
 from clearhead.service.train import train
 from clearhead.training import events
@@ -49,7 +49,7 @@ def test_the_report_accounts_for_the_run(finished: Path) -> None:
 def test_events_tell_the_story_in_order(toy: Path, tmp_path: Path) -> None:
     told = list(train(read_recipe(toy, QUICK), tmp_path / "run"))
     kinds = [event.kind for event in told if event.kind != "progressed"]
-    assert kinds[0] == "started"
+    assert kinds[:2] == ["corpus-ready", "started"]
     assert kinds[-3:] == ["scored", "scored", "finished"]
     assert [event.split for event in told if isinstance(event, Scored)] == ["valid", "test"]
     assert sum(isinstance(event, events.Validated) for event in told) == 2
@@ -144,7 +144,9 @@ def test_resume_of_nothing_is_refused(toy: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_interrupted_before_its_first_checkpoint_can_be_resumed(toy: Path, tmp_path: Path) -> None:
-    next(train(read_recipe(toy, QUICK), tmp_path / "run"))
+    for event in train(read_recipe(toy, QUICK), tmp_path / "run"):
+        if event.kind == "started":
+            break
     assert list(train(read_recipe(toy, QUICK), tmp_path / "run", resume=True))[-1].kind == "finished"
 
 
@@ -159,14 +161,14 @@ def test_bad_data_is_known_before_training(tmp_path: Path) -> None:
     recipe = write_toy(tmp_path)
     write_lines(tmp_path / "test.tgt", ["only one line"])
     with pytest.raises(DataError, match=r"test\.src has 40 lines, but .*test\.tgt has 1"):
-        next(train(recipe, tmp_path / "run"))
+        list(train(recipe, tmp_path / "run"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     recipe = write_toy(tmp_path)
     (tmp_path / "train.src").unlink()
     with pytest.raises(DataError, match=r"train\.src"):
-        next(train(recipe, tmp_path / "run"))
+        list(train(recipe, tmp_path / "run"))
 
 
 def test_a_thread_may_train(toy: Path, tmp_path: Path) -> None:

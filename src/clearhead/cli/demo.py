@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from clearhead.service.load import Translator
 
 EXAMPLES = 4
-DRAWN = 1
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,8 @@ def demo(options: DemoOptions) -> None:
 
     console = Console(highlight=False)
     corpus = options.out.with_name(options.out.name + "-corpus")
-    if not (options.out / "model.safetensors").is_file():
-        recipe = write_demo(corpus, seed=options.seed)
+    recipe = write_demo(corpus, seed=options.seed)
+    if not (options.out / "report.json").is_file():
         resume = (options.out / "recipe.toml").is_file()
         show_training(train(recipe, options.out, resume=resume), options.out)
     translator = load(options.out)
@@ -69,6 +68,7 @@ def _show_score(console: Console, out: Path) -> None:
         f"\n{score['exact_match']:.1f} % of {score['pairs']} dates never seen before are exactly right, "
         f"after {seconds:.0f} s of training.\n",
         style="bold",
+        soft_wrap=True,
     )
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
 from clearhead.cli.door import Interrupted
-from clearhead.service.held_out import Scored
+from clearhead.service.events import CorpusReady, Scored
 from clearhead.training import events
 
 NAMES = {"bleu": "BLEU", "chrf": "chrF", "exact_match": "exact %"}
@@ -51,7 +52,7 @@ class TrainingDisplay:
 
     def line(self, text: str, style: str = "") -> None:
         """A line that stays."""
-        self.console.print(text, style=style, markup=False, soft_wrap=True)
+        self.console.print(Text(text, style), soft_wrap=True)  # a style given to print would colour the bar, too
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -83,6 +84,8 @@ def _show(event: events.Event, display: TrainingDisplay, out: Path) -> None:
     match event:
         case events.Progressed():
             display.progressed(event)
+        case CorpusReady():
+            display.line(_corpus(event))
         case events.Started():
             display.line(_started(event))
             for reason in event.passed_over:
@@ -103,6 +106,13 @@ def _show(event: events.Event, display: TrainingDisplay, out: Path) -> None:
             )
         case events.Finished():
             display.line(f"finished in {clock(event.seconds)} · kept the {event.kept} weights · {out}", "bold")
+
+
+def _corpus(event: CorpusReady) -> str:
+    sizes = " + ".join(f"{size:,}" for size in event.vocabularies)
+    dropped = "".join(f" · {count:,} dropped: {reason}" for reason, count in event.dropped.items())
+    noted = "".join(f" · {count:,} × {remark}" for remark, count in event.noted.items())
+    return f"data · {event.pairs:,} pairs{dropped}{noted} · vocabulary {sizes} · {event.seconds:.1f} s"
 
 
 def _started(event: events.Started) -> str:

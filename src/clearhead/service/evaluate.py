@@ -13,7 +13,8 @@ from clearhead.data.settings import PairFiles
 from clearhead.errors import ConfigurationError, DataError
 from clearhead.recipes.schema import Recipe
 from clearhead.recipes.sentences import explain
-from clearhead.service.held_out import HeldOut, Scored, read_held_out, score
+from clearhead.service.events import Scored
+from clearhead.service.held_out import HeldOut, read_held_out, score
 from clearhead.service.load import load
 from clearhead.service.run_folder import RunFolder
 from clearhead.training.events import plain

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 from torch import nn
@@ -18,10 +18,11 @@ from clearhead.data.read import data_paths, read_pairs
 from clearhead.data.settings import PairFiles
 from clearhead.errors import DataError
 from clearhead.models.encoder_decoder import EncoderDecoder
+from clearhead.service.events import Scored
 from clearhead.service.load import Translator
 from clearhead.tasks.metrics import chrf, exact_match, multi_bleu_lowercased_tokenised, sacre_bleu
 from clearhead.training.evaluate import validation_loss
-from clearhead.training.events import Event, Validation
+from clearhead.training.events import Validation
 from clearhead.training.signals import StopFlag, Stopped
 
 TOKENS = 4096
@@ -37,21 +38,6 @@ class HeldOut:
     name: str
     sources: tuple[str, ...]
     references: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Scored(Event):
-    """The kept weights on a held-out set, decoded as the recipe's ``[decoding]`` says."""
-
-    kind: ClassVar[str] = "scored"
-    recorded: ClassVar[bool] = False
-
-    split: str
-    pairs: int
-    loss: float
-    scores: Mapping[str, float]
-    examples: tuple[tuple[str, str, str], ...]
-    seconds: float
 
 
 def read_held_out(name: str, files: PairFiles, folder: Path, *, lenient: bool = False) -> HeldOut:

@@ -8,7 +8,7 @@ from typing import Any
 from clearhead.data.corpus import PairCorpus
 from clearhead.models.account import account
 from clearhead.recipes.schema import Recipe
-from clearhead.service.held_out import Scored
+from clearhead.service.events import Scored
 from clearhead.service.machine import describe_machine, describe_software
 from clearhead.service.prepare import Prepared
 from clearhead.service.run_folder import RunFolder

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,8 @@ from clearhead.recipes.schema import Recipe
 from clearhead.recipes.write import recipe_to_toml
 from clearhead.service.changes import refuse_changes
 from clearhead.service.device import pick_device
-from clearhead.service.held_out import GREEDY, HeldOut, Scored, Validator, read_held_out, score
+from clearhead.service.events import CorpusReady, Scored
+from clearhead.service.held_out import GREEDY, HeldOut, Validator, read_held_out, score
 from clearhead.service.load import Translator
 from clearhead.service.prepare import Prepared, prepare, tokenizers_sha256
 from clearhead.service.report import build_report
@@ -57,8 +59,10 @@ def _resumed(out: str | Path, recipe: Recipe) -> RunFolder:
 
 
 def _train(recipe: Recipe, run: RunFolder, *, resume: bool) -> Iterator[Event]:
+    began = time.perf_counter()
     with only_user(run.corpus):
         prepared = prepare(recipe, run)
+    yield _corpus_ready(prepared, time.perf_counter() - began)
     held_out = _held_out(recipe)
     model = cast(EncoderDecoder, build_model(prepared.model, seed=recipe.seed).to(pick_device()))
     translator = Translator(model, Translation(*prepared.tokenizers, recipe.decoding))
@@ -74,6 +78,16 @@ def _train(recipe: Recipe, run: RunFolder, *, resume: bool) -> Iterator[Event]:
     if finished is not None:
         yield from _finish(recipe, run, prepared, translator, held_out, finished)
         yield finished
+
+
+def _corpus_ready(prepared: Prepared, seconds: float) -> CorpusReady:
+    counts = {
+        kind: {reason: entry["count"] for reason, entry in prepared.corpus.ledger[kind].items()}
+        for kind in ("dropped", "noted")
+    }
+    source, target = prepared.tokenizers
+    sizes = (source.size,) if source is target else (source.size, target.size)
+    return CorpusReady(0, len(prepared.corpus), counts["dropped"], counts["noted"], sizes, seconds)
 
 
 def _held_out(recipe: Recipe) -> dict[str, HeldOut]:
