@@ -129,6 +129,38 @@ def test_a_validation_that_was_stopped_is_done_on_resuming(tmp_path: Path) -> No
     assert found == expected
 
 
+def test_a_stop_before_the_first_update_leaves_nothing_to_lose(tmp_path: Path) -> None:
+    stop = StopFlag()
+    stop.set(2)
+    assert [(event.kind, event.update) for event in toys.train(tmp_path, stop=stop)] == [
+        ("started", 0),
+        ("interrupted", 0),
+    ]
+    toys.train(tmp_path, resume=True, updates=12)
+    toys.train(tmp_path / "unbroken", updates=12)
+    assert final_state(tmp_path) == final_state(tmp_path / "unbroken")
+
+
+def test_a_stop_while_the_average_is_validated_leaves_the_run_as_it_was(tmp_path: Path) -> None:
+    """The model then holds the average, which must not become the weights to go on from."""
+    from clearhead.training.signals import Stopped
+
+    calls = []
+
+    def gives_up_at_the_end(model: torch.nn.Module) -> Any:
+        calls.append(1)
+        if len(calls) == 4:  # after updates 5, 10 and 12
+            raise Stopped
+        return toys.validate(model)
+
+    events = toys.train(tmp_path, validate=gives_up_at_the_end, updates=12)
+    assert (events[-1].kind, events[-1].update) == ("interrupted", 12)
+    assert not (tmp_path / "model.safetensors").exists()
+    toys.train(tmp_path, resume=True, updates=12)
+    toys.train(tmp_path / "unbroken", updates=12)
+    assert final_state(tmp_path) == final_state(tmp_path / "unbroken")
+
+
 def test_validation_and_listeners_never_change_the_run(tmp_path: Path) -> None:
     """Numbers drawn between updates, by whomever, are not those of training."""
 
