@@ -52,6 +52,7 @@ def test_the_run_goes_under_runs_by_default(
         (["--set", "training.updats=5"], "unknown key training.updats (did you mean 'updates'?)"),
         (["--set", "model.width=33"], "model: width 33 cannot be cut into 4 equal heads"),
         (["--set", "model.width=1099511627776"], "model.width: expected a number ≤ 1048576"),
+        (["--set", "model.width=262144", "--set", "model.feedforward=262144"], "GiB to train, but this machine has"),
         (["--set", "nonsense"], "--set nonsense: expected key=value"),
         (["--set", "data.train.source=nowhere.txt"], "nowhere.txt"),
         (["--resume"], "is not a run folder"),
@@ -98,6 +99,12 @@ def test_an_empty_corpus_is_refused(clearhead: Clearhead, tmp_path: Path) -> Non
     write_lines(tmp_path / "train.src", [])
     write_lines(tmp_path / "train.tgt", [])
     refusal(clearhead("train", recipe, "--out", tmp_path / "run"))
+
+
+def test_a_place_that_cannot_be_written_is_refused(clearhead: Clearhead, toy: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert f"{tmp_path / 'file'}" in refusal(clearhead("train", toy, "--out", tmp_path / "file" / "run"))
+    assert f"{tmp_path / 'file'}" in refusal(clearhead("train", toy, "--out", tmp_path / "file"))
 
 
 def test_debug_shows_the_traceback(clearhead: Clearhead, tmp_path: Path) -> None:

@@ -168,6 +168,7 @@ def test_nothing_cannot_be_looked_at(translator: Translator) -> None:
         (["▁Ha", "us", ".", "</s>"], ["Ha", "-us", ".", "end"]),
         (["▁", "3", "▁", "m"], ["␣", "3", "␣", "m"]),
         (["a", "<unk>"], ["a", "<unk>"]),
+        (["▁ab", "<0x24>", "<0xE5>"], ["ab", "$", "<0xE5>"]),
     ],
 )
 def test_labels_are_readable(pieces: list[str], labels: list[str]) -> None:

@@ -103,6 +103,7 @@ def test_a_moved_run_loads(run: Path, tmp_path: Path) -> None:
         (config(model__encoder_layers=10**9), "config.json: model.encoder_layers: expected a number ≤ 1024"),
         (config(model__width=1 << 20, model__feedforward=1 << 20), "numbers, but by config.json this model has"),
         (config(model__encoder_layers=1024), "numbers, but by config.json this model has"),
+        (config(model__max_positions=1 << 20, model__width=1 << 20), "numbers, but by config.json this model has"),
         (config(model__source_vocabulary=9), "by config.json the vocabularies have 9 and"),
         (config(weights_sha256="0" * 64), "model.safetensors is damaged: expected SHA-256 000000000000…"),
         (config(weights_sha256="short"), "config.json: weights_sha256"),

@@ -76,8 +76,8 @@ def _show_next(console: Console, out: Path) -> None:
     console.print("Now try:", style="bold")
     for command in (
         f'echo "3 mars 2024" | clearhead predict {out}',
-        f'clearhead look {out} "den 3. märz 2024" --layer 1 --head 0',
-        f"clearhead look {out} '2024年3月3日' --png look.png",
+        f"clearhead look {out} '2024年3月3日' --layer 1 --head 0",
+        f'clearhead look {out} "den 3. März 2024" --png look.png',
         f"clearhead evaluate {out}",
         f"clearhead verify {out}",
         f"clearhead account {out}",

@@ -71,12 +71,19 @@ def _status(act: Callable[[], None], *, debug: bool) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return 128 + signal.SIGINT
-    except ClearheadError as error:
+    except (ClearheadError, OSError) as error:
         if debug:
             traceback.print_exc()
-        _complain(f"error: {error}")
+        _complain(f"error: {_sentence(error)}")
         return 1
     return 0
+
+
+def _sentence(error: Exception) -> str:
+    """What happened; the system's own errors (a full disk, a missing right) begin with the file."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {(error.strerror or str(error)).lower()}"
+    return str(error)
 
 
 def _complain(sentence: str) -> None:

@@ -36,8 +36,9 @@ def look(options: LookOptions) -> None:
     if options.png is not None:
         from clearhead.service.picture import draw
 
-        draw(found, options.png, layer=options.layer, head=options.head)
-        typer.echo(f"wrote {options.png}", err=True)
+        boxes = draw(found, options.png, layer=options.layer, head=options.head)
+        note = f"; no font here has {boxes} of its characters, they are boxes" if boxes else ""
+        typer.echo(f"wrote {options.png}{note}", err=True)
     if options.as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
     if options.as_text or not (options.png or options.as_json):

@@ -26,6 +26,7 @@ from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.recipes.sentences import explain
 from clearhead.service.device import pick_device
 from clearhead.service.prediction import Prediction
+from clearhead.service.room import refuse_too_large
 from clearhead.service.run_folder import RunFolder
 from clearhead.service.weights import check_count, read_weights
 from clearhead.tasks.translation import Translation, bounded
@@ -148,6 +149,7 @@ def load(path: str | Path, device: str | torch.device | None = None, dtype: torc
     source, target = run.tokenizers()
     _check_sizes(run, card.model, (source, target))
     check_count(run.weights_file, account(card.model).total)
+    refuse_too_large(card.model, training=False)
     model = cast(EncoderDecoder, build_model(card.model, seed=0))
     read_weights(run.weights_file, model, sha256=card.weights_sha256)
     model.to(device=pick_device(device), dtype=_checked(dtype)).eval()

@@ -6,6 +6,7 @@ left to whoever shows it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from clearhead.service.load import Translator
 from clearhead.text.tokenizer import END, SPECIAL_PIECES
 
 SPACE = "▁"  # how a tokenizer writes the space in front of a word
+BYTE = re.compile("<0x([0-9A-F]{2})>")  # and a byte of a character it has no piece for
 Map = NDArray[np.float32]
 
 
@@ -94,6 +96,9 @@ def _label(piece: str, *, cut: bool) -> str:
         return "end"
     if piece in SPECIAL_PIECES:
         return piece
+    byte = BYTE.fullmatch(piece)
+    if byte and 0x21 <= int(byte[1], 16) <= 0x7E:
+        piece = chr(int(byte[1], 16))
     begins = piece.startswith(SPACE)
     rest = piece.removeprefix(SPACE).replace(SPACE, "␣") or "␣"
     return f"-{rest}" if cut and not begins and rest[0].isalnum() else rest

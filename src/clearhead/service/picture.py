@@ -19,8 +19,10 @@ CELL = 0.3
 COLOURS = "Blues"
 
 
-def draw(look: Look, path: Path, *, layer: int | None = None, head: int | None = None) -> None:
+def draw(look: Look, path: Path, *, layer: int | None = None, head: int | None = None) -> int:
     """Write a PNG to ``path``. With a layer and a head, that map alone; else the mean and all heads behind it.
+
+    Returns how many different characters no font of this machine has; they are drawn as boxes.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -34,8 +36,8 @@ def draw(look: Look, path: Path, *, layer: int | None = None, head: int | None =
     small = [] if head is not None else [maps for index, maps in enumerate(look.layers) if layer in (None, index)]
     rows, columns = max(chosen.shape[0], 8) * CELL, max(chosen.shape[1], 8) * CELL
     side = 0.0 if not small else max(4.5, rows * 0.9)
-    with rc_context({"font.family": _fonts()}), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a glyph no font here has is drawn as a box; that is no reason to talk
+    with rc_context({"font.family": _fonts()}), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         figure = Figure(figsize=(columns + side + 2.2, rows + 3.0), layout="constrained")
         figure.suptitle(_title(look), fontsize=12)
         parts: Any = figure.subfigures(1, 2, width_ratios=[columns + 1.6, side]) if small else [figure]
@@ -46,6 +48,7 @@ def draw(look: Look, path: Path, *, layer: int | None = None, head: int | None =
             figure.savefig(path, dpi=150, format="png", facecolor="white")
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from None
+    return len({str(each.message) for each in said if "Glyph" in str(each.message)})
 
 
 def _fonts() -> list[str]:

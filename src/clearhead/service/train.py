@@ -27,6 +27,7 @@ from clearhead.service.held_out import GREEDY, HeldOut, Validator, read_held_out
 from clearhead.service.load import Translator
 from clearhead.service.prepare import Prepared, prepare, tokenizers_sha256
 from clearhead.service.report import build_report
+from clearhead.service.room import refuse_too_large
 from clearhead.service.run_folder import RunCard, RunFolder, write_text
 from clearhead.tasks.translation import Translation
 from clearhead.training.events import Event, Finished
@@ -63,6 +64,7 @@ def _train(recipe: Recipe, run: RunFolder, *, resume: bool) -> Iterator[Event]:
     with only_user(run.corpus):
         prepared = prepare(recipe, run)
     yield _corpus_ready(prepared, time.perf_counter() - began)
+    refuse_too_large(prepared.model, training=True)
     held_out = _held_out(recipe)
     model = cast(EncoderDecoder, build_model(prepared.model, seed=recipe.seed).to(pick_device()))
     translator = Translator(model, Translation(*prepared.tokenizers, recipe.decoding))
