@@ -7,6 +7,8 @@ Public functions check with these words; inside dense arithmetic the letters sta
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -66,7 +68,7 @@ def check_over_map(name: str, tensor: Tensor, full: Map, device: torch.device) -
     """Check that ``tensor`` can be laid over the (B, H, T, S) map of queries on ``device``."""
     if tensor.device != device:
         raise ShapeError(f"{name} must be on the device of q, {device}, got {tensor.device}")
-    check_broadcastable(name, tensor, full)
+    check_broadcastable(name, tensor.shape, full)
 
 
 def check_map(name: str, tensor: Tensor, full: Map) -> None:
@@ -75,8 +77,8 @@ def check_map(name: str, tensor: Tensor, full: Map) -> None:
         raise ShapeError(f"{name} must return (B, H, T, S) = {tuple(full)}, got {tuple(tensor.shape)}")
 
 
-def check_broadcastable(name: str, tensor: Tensor, full: Map) -> None:
-    """Check that ``tensor`` broadcasts to (B, H, T, S)."""
-    sizes = zip(reversed(tensor.shape), reversed(full), strict=False)
-    if tensor.dim() > 4 or any(got not in (1, right) for got, right in sizes):
-        raise ShapeError(f"{name} must broadcast to (B, H, T, S) = {full}, got {tuple(tensor.shape)}")
+def check_broadcastable(name: str, shape: Sequence[int], full: Map) -> None:
+    """Check that something of ``shape`` broadcasts to (B, H, T, S)."""
+    sizes = zip(reversed(shape), reversed(full), strict=False)
+    if len(shape) > 4 or any(got not in (1, right) for got, right in sizes):
+        raise ShapeError(f"{name} must broadcast to (B, H, T, S) = {full}, got {tuple(shape)}")

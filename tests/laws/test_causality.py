@@ -10,9 +10,10 @@ from .models import DEVICES, VARIANTS, ids, model, real
 S = 7
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("trains", [False, True])
-@pytest.mark.parametrize("length", [11, 113])  # by products and by the kernel when training
+@pytest.mark.parametrize("length", [11, 113])  # short and long for the chooser
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_later_target_token_changes_no_earlier_logit(variant: str, length: int, trains: bool, device: str) -> None:
     network = model(variant).to(device)
@@ -27,6 +28,7 @@ def test_a_later_target_token_changes_no_earlier_logit(variant: str, length: int
             assert not torch.equal(before[:, place], after[:, place])  # the change did arrive where it may
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_gradient_flows_back_from_the_past_to_the_future(variant: str) -> None:
     network = model(variant)

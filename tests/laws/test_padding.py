@@ -21,13 +21,14 @@ def padded(rows: list[Tensor], width: int = 0) -> tuple[Tensor, Tensor]:
     return batch, mask
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("trains", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_more_padding_changes_nothing(variant: str, trains: bool) -> None:
     network, source, target = model(variant), ids(2, 7), ids(2, 5)
     with torch.set_grad_enabled(trains):
         states, logits = network.states(source), network.logits(source, target)
-        for more in (1, 5, 97):  # the last is beyond what goes by products in training
+        for more in (1, 5, 97):
             wider, mask = padded(list(source), 7 + more)
             wide_target, _ = padded(list(target), 5 + more)
             torch.testing.assert_close(network.states(wider, mask=mask)[:, :7], states, rtol=0, atol=ALONE)
@@ -35,6 +36,7 @@ def test_more_padding_changes_nothing(variant: str, trains: bool) -> None:
             torch.testing.assert_close(got, logits, rtol=0, atol=ALONE)
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_what_stands_in_the_padding_does_not_matter_by_a_bit(variant: str) -> None:
     network, source, target, mask = model(variant), ids(3, 7), ids(3, 5), real(7, 4, 1)
@@ -44,6 +46,7 @@ def test_what_stands_in_the_padding_does_not_matter_by_a_bit(variant: str) -> No
     assert torch.equal(first, second)
 
 
+@pytest.mark.usefixtures("path")
 def test_padding_gets_no_gradient() -> None:
     network, source, mask = model(tie="none"), ids(3, 7), real(7, 4, 1)
     source[~mask] = PAD
@@ -60,6 +63,7 @@ def test_a_mask_of_all_real_is_no_mask() -> None:
     assert torch.equal(network.logits(source, target), network.logits(source, target, mask=everything))
 
 
+@pytest.mark.usefixtures("path")
 def test_a_sentence_of_padding_only_is_finite_and_harms_nobody() -> None:
     network, source, target = model(), ids(3, 7), ids(3, 5)
     mask = real(7, 4, 0)

@@ -125,13 +125,16 @@ def test_refusals_say_both_sides(make, error: type[Exception], both_sides: list[
 @pytest.mark.parametrize(
     ("mask", "words"),
     [
-        (masks.lengths(torch.tensor([3, 4, 5])), ["3 sentences", f"{B}"]),
-        (masks.documents(torch.zeros(B, S + 2, dtype=torch.int64)), [f"({B}, {S + 2})", f"{T}"]),
-        (masks.documents(torch.zeros(3, S, dtype=torch.int64)), [f"(3, {S})", f"{T}"]),
-        (masks.graph(torch.tensor([[0, 1]]), S), [f"{S} nodes", f"{T}"]),
+        (masks.lengths(torch.tensor([3, 4, 5])), [f"got (3, 1, 1, {S})", f"({B}, 6, {T}, {S})"]),
+        (
+            masks.documents(torch.zeros(B, S + 2, dtype=torch.int64)),
+            [f"got ({B}, 1, {S + 2}, {S + 2})", f"({B}, 6, {T}, {S})"],
+        ),
+        (masks.documents(torch.zeros(3, S, dtype=torch.int64)), [f"got (3, 1, {S}, {S})", f"({B}, 6, {T}, {S})"]),
+        (masks.graph(torch.tensor([[0, 1]]), S), [f"got (1, 1, {S}, {S})", f"({B}, 6, {T}, {S})"]),
         (masks.as_mask(torch.ones(T, S + 2, dtype=torch.bool)), [f"{T}, {S + 2})", f"{T}, {S})"]),
         (masks.causal() & torch.ones(T + 1, S, dtype=torch.bool), [f"{T + 1}, {S})", f"{T}, {S})"]),
-        (~(masks.causal() | masks.lengths(torch.tensor([3, 4, 5]))), ["3 sentences", f"{B}"]),
+        (~(masks.causal() | masks.lengths(torch.tensor([3, 4, 5]))), [f"got (3, 1, {T}, {S})", f"({B}, 6, {T}, {S})"]),
     ],
 )
 def test_a_mask_made_for_other_sizes_is_refused_and_never_cut(mask: masks.Mask, words: list[str]) -> None:

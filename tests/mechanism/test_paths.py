@@ -221,6 +221,15 @@ class TestChoice:
         for settings in ({"mask": masks.window(3, 3)}, {"softcap": 2.0}, {"dropout": 0.1}, {"mask": ~masks.causal()}):
             assert paths.choose(self.problem(1 << 15, trains=trains, **settings)) is paths.streamed
 
+    @pytest.mark.parametrize("trains", [False, True])
+    def test_a_padding_mask_has_one_row_and_goes_with_the_kernel_at_any_length(self, trains: bool) -> None:
+        padding = masks.lengths(torch.tensor([5]))
+        given = as_mask(torch.ones(1, 1, 1, 1 << 15, dtype=torch.bool))
+        for mask in (padding, given, padding & given, ~given | padding):
+            assert paths.choose(self.problem(1 << 15, trains=trains, mask=mask)) is paths.fused
+        for mask in (padding & masks.causal(), masks.where(lambda i, j: j < 5)):
+            assert paths.choose(self.problem(1 << 15, trains=trains, mask=mask)) is paths.streamed
+
     def test_a_learned_bias_never_goes_where_it_gets_no_gradient(self) -> None:
         bias = torch.zeros(300, 300, requires_grad=True)
         assert paths.choose(self.problem(300, trains=True, bias=bias)) is paths.products

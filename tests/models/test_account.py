@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from clearhead.errors import ConfigurationError
+from clearhead.mechanism import multihead, paths
 from clearhead.models.account import account
 from clearhead.models.config import ModelConfig
 from clearhead.models.encoder_decoder import EncoderDecoder
@@ -138,8 +139,9 @@ def test_an_unknown_preset_names_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_operations_are_those_of_a_forward_pass(grouped: bool) -> None:
-    """torch counts the products of a real pass; on the training path, where no kernel fuses them away."""
+def test_operations_are_those_of_a_forward_pass(grouped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch counts the products of a real pass, on the path where no kernel fuses them away."""
+    monkeypatch.setattr(multihead, "choose", lambda problem: paths.products)
     config = ModelConfig(
         width=15, heads=6, key_value_heads=3 if grouped else None, key_width=5, value_width=7, feedforward=17,
         encoder_layers=2, decoder_layers=3, source_vocabulary=23, target_vocabulary=23, dropout=0.0,

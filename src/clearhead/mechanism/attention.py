@@ -19,7 +19,7 @@ from clearhead.mechanism.masks import Mask, as_mask
 from clearhead.mechanism.normalizers import Normalizer, normalizer
 from clearhead.mechanism.paths import TILE, Problem, choose, visibility
 from clearhead.mechanism.scores import Score, scorer
-from clearhead.shapes import FLOATS, check_over_map, check_queries_keys, check_values
+from clearhead.shapes import FLOATS, check_broadcastable, check_over_map, check_queries_keys, check_values
 
 
 def attention(
@@ -126,7 +126,7 @@ def _checked(
     expression = as_mask(mask)
     if isinstance(mask, Tensor):
         check_over_map("mask", mask, full, q.device)
-    expression.check(full)
+    check_broadcastable("mask", expression.shape(full), full)
     return expression
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import ConfigurationError, ShapeError
-from clearhead.shapes import Map, check_broadcastable
+from clearhead.shapes import Map
 
 Span = tuple[int, int]
 
@@ -38,9 +38,9 @@ class Mask(ABC):
         """A range of keys outside of which ``rows`` certainly see nothing, so that nobody computes there."""
         return (0, keys)
 
-    def check(self, full: Map) -> None:
-        """Raise a ShapeError when the (B, H, T, S) map is of other sizes than this mask was made for."""
-        return None  # a mask that goes by positions alone fits every map
+    def shape(self, full: Map) -> tuple[int, ...]:
+        """The shape this mask would have written out over a (B, H, T, S) map; it fits when that broadcasts."""
+        return (1, 1, full[2], full[3])
 
     def is_plain_causal(self) -> bool:
         """True when this is exactly the look-ahead mask that fused kernels know by a flag."""
@@ -185,6 +185,9 @@ class _NotSelf(Mask):
 class _Where(Mask):
     fn: Callable[[Tensor, Tensor], Tensor]
 
+    def shape(self, full: Map) -> tuple[int, ...]:
+        return full  # it may answer by sentence and head
+
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         allowed = self.fn(*_positions(rows, columns, device))
         if not isinstance(allowed, Tensor) or allowed.dtype != torch.bool:
@@ -202,9 +205,8 @@ class _Where(Mask):
 class _Lengths(Mask):
     n: Tensor
 
-    def check(self, full: Map) -> None:
-        if len(self.n) not in (1, full[0]):
-            raise ShapeError(f"lengths(n) was given {len(self.n)} sentences, the queries have {full[0]} (B)")
+    def shape(self, full: Map) -> tuple[int, ...]:
+        return (len(self.n), 1, 1, full[3])
 
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         j = torch.arange(*columns, device=device)
@@ -216,9 +218,8 @@ class _Graph(Mask):
     edges: Tensor
     n: int
 
-    def check(self, full: Map) -> None:
-        if full[2:] != (self.n, self.n):
-            raise ShapeError(f"graph(edges, n) has {self.n} nodes, attention has (T, S) = {full[2:]}")
+    def shape(self, full: Map) -> tuple[int, ...]:
+        return (1, 1, self.n, self.n)
 
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         sources = self.edges[:, 0].contiguous()
@@ -234,12 +235,8 @@ class _Graph(Mask):
 class _Documents(Mask):
     ids: Tensor
 
-    def check(self, full: Map) -> None:
-        sentences, positions = self.ids.shape
-        if sentences not in (1, full[0]) or full[2:] != (positions, positions):
-            raise ShapeError(
-                f"documents(ids) has ids {tuple(self.ids.shape)}, attention B = {full[0]}, (T, S) = {full[2:]}"
-            )
+    def shape(self, full: Map) -> tuple[int, ...]:
+        return (self.ids.shape[0], 1, self.ids.shape[1], self.ids.shape[1])
 
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         ids = self.ids.to(device)
@@ -250,8 +247,8 @@ class _Documents(Mask):
 class _Given(Mask):
     allowed: Tensor
 
-    def check(self, full: Map) -> None:
-        check_broadcastable("mask", self.allowed, full)
+    def shape(self, full: Map) -> tuple[int, ...]:
+        return tuple(self.allowed.shape)
 
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         allowed = self.allowed.to(device)
@@ -265,9 +262,9 @@ class _Both(Mask):
     first: Mask
     second: Mask
 
-    def check(self, full: Map) -> None:
-        self.first.check(full)
-        self.second.check(full)
+    def shape(self, full: Map) -> tuple[int, ...]:
+        both = zip(self.first.shape(full), self.second.shape(full), full, strict=False)
+        return tuple(max(a, b, key=lambda n: (n not in (1, whole), n)) for a, b, whole in both)  # a misfit stays one
 
 
 class _And(_Both):
@@ -295,5 +292,5 @@ class _Not(Mask):
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         return ~self.inner.tile(rows, columns, device)
 
-    def check(self, full: Map) -> None:
-        self.inner.check(full)
+    def shape(self, full: Map) -> tuple[int, ...]:
+        return self.inner.shape(full)

@@ -25,6 +25,7 @@ from clearhead.mechanism.masks import Mask, Span
 from clearhead.mechanism.normalizers import Normalizer, normalized
 from clearhead.mechanism.scores import Score, default_scale, is_product, score_map
 from clearhead.mechanism.textbook import repeat_heads
+from clearhead.shapes import Map
 
 SHORT = 96  # up to this many queries and keys a training batch counts as short
 TILE = 1 << 22  # elements of (B, H, rows, S) that a streamed block may hold
@@ -59,9 +60,14 @@ class Problem:
         return default_scale(self.score, self.q.shape[-1]) if self.scale is None else self.scale
 
     @property
+    def full(self) -> Map:
+        """The sizes of the whole map (B, H, T, S)."""
+        return (self.q.shape[0], self.q.shape[1], self.queries, self.keys)
+
+    @property
     def map_size(self) -> int:
-        """Elements of the whole (B, H, T, S) map."""
-        return self.q.shape[0] * self.q.shape[1] * self.queries * self.keys
+        """Elements of the whole map."""
+        return math.prod(self.full)
 
     @property
     def trains(self) -> bool:
@@ -84,10 +90,16 @@ def choose(problem: Problem) -> Callable[[Problem], Tensor]:
     """The path for this shape, device and direction."""
     if short_rows_in_tiles(problem):
         return products
-    mask_is_cheap = problem.mask is None or plain_causal(problem) or problem.map_size <= TILE
-    if problem.fits_fused_kernel() and mask_is_cheap:
+    if problem.fits_fused_kernel() and (plain_causal(problem) or given_map(problem) <= TILE):
         return fused
     return products if problem.map_size <= TILE else streamed
+
+
+def given_map(problem: Problem) -> int:
+    """Elements of the map of mask and bias that the fused kernel has to be given: a padding mask's has one row."""
+    if problem.mask is None:
+        return 0
+    return math.prod(problem.mask.shape(problem.full)) if problem.bias is None else problem.map_size
 
 
 def short_rows_in_tiles(problem: Problem) -> bool:
