@@ -71,6 +71,25 @@ def test_evaluate_takes_a_table(clearhead: Clearhead, finished: Path, tmp_path: 
     assert (found["pairs"], found["scores"]["exact_match"]) == (1, 100.0)
 
 
+def test_evaluate_decodes_as_told(clearhead: Clearhead, finished: Path) -> None:
+    result = clearhead("evaluate", finished, "--max-length", 2, "--json")
+    found = json.loads(result.stdout)
+    assert found["unfinished"] > 0
+    assert (
+        found["scores"]["exact_match"]
+        < json.loads(clearhead("evaluate", finished, "--json").stdout)["scores"]["exact_match"]
+    )
+    assert "tok:13a" in found["bleu_signature"]
+
+
+def test_evaluate_tokenises_as_told(clearhead: Clearhead, finished: Path) -> None:
+    assert (
+        "tok:zh" in json.loads(clearhead("evaluate", finished, "--tokenize", "zh", "--json").stdout)["bleu_signature"]
+    )
+    result = clearhead("evaluate", finished, "--tokenize", "zhh")
+    assert result.exit_code == 1 and "(did you mean 'zh'?)" in result.stderr
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_evaluate_refuses_files_it_cannot_place(
     clearhead: Clearhead, finished: Path, tmp_path: Path, count: int

@@ -122,6 +122,18 @@ def test_resume_accepts_what_changes_no_number(toy: Path, tmp_path: Path) -> Non
     assert list(train(changed, tmp_path / "run", resume=True))[-1].kind == "finished"
 
 
+def test_two_processes_do_not_share_a_folder(toy: Path, tmp_path: Path) -> None:
+    first = train(read_recipe(toy, QUICK), tmp_path / "run")
+    for event in first:
+        if event.kind == "saved":
+            break
+    before = (tmp_path / "run" / "recipe.toml").read_bytes()
+    with pytest.raises(RunError, match="is in use by another training process"):
+        list(train(read_recipe(toy, [*QUICK, "training.log_every=1"]), tmp_path / "run", resume=True))
+    assert (tmp_path / "run" / "recipe.toml").read_bytes() == before
+    assert list(first)[-1].kind == "finished"
+
+
 def test_resume_refuses_changed_data_and_names_the_file(tmp_path: Path) -> None:
     recipe = write_toy(tmp_path / "data")
     stop_after(recipe, tmp_path / "run", 2)

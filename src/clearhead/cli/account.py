@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from clearhead.models.config import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,19 @@ def account(options: AccountOptions) -> None:
         typer.echo(json.dumps({"name": found.name, "model": found.config.model_dump()} | found.account.as_dict()))
         return
     console = Console(highlight=False)
+    console.print(_heading(found.config), soft_wrap=True)
     console.print(_numbers("parameters", found.account.parameters))
     console.print(_numbers(f"forward FLOPs per token, length {options.length}", found.account.flops_per_token))
     console.print(_sizes(f"memory in float32, length {options.length}", found.account.memory))
+
+
+def _heading(config: ModelConfig) -> str:
+    """The model in one line."""
+    vocabularies = " + ".join(f"{size:,}" for size in (config.source_vocabulary, config.target_vocabulary))
+    return (
+        f"{config.architecture}, {config.encoder_layers} + {config.decoder_layers} layers, width {config.width}, "
+        f"{config.heads} heads, vocabularies {vocabularies}{' (tied)' if config.tie == 'all' else ''}\n"
+    )
 
 
 def _numbers(title: str, parts: Mapping[str, int]) -> Table:

@@ -9,12 +9,18 @@ from typing import Annotated
 
 import typer
 
+from clearhead.cli.decoding_options import DecodingOptions
+
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class _Required:
+    run: Annotated[Path, typer.Argument(help="A run folder.")]
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(DecodingOptions, _Required):
     """Which run, on what."""
 
-    run: Annotated[Path, typer.Argument(help="A run folder.")]
     data: Annotated[
         list[Path],
         typer.Option(
@@ -23,6 +29,7 @@ class EvaluateOptions:
             "[default: the recipe's test set, else its validation set].",
         ),
     ] = field(default_factory=list)
+    tokenize: Annotated[str, typer.Option(help="sacreBLEU's tokenizer for BLEU, such as zh for Chinese.")] = "13a"
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
 
 
@@ -30,7 +37,7 @@ def evaluate(options: EvaluateOptions) -> None:
     """Translate held-out data and print the scores."""
     from clearhead.service.evaluate import evaluate_run
 
-    result = evaluate_run(options.run, options.data)
+    result = evaluate_run(options.run, options.data, options.given(), tokenize=options.tokenize)
     if options.as_json:
         typer.echo(json.dumps(result.as_dict(), ensure_ascii=False))
         return

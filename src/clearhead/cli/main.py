@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -58,5 +60,8 @@ for _name, _command in COMMANDS.items():
 
 
 def main() -> None:
-    """The entry point of the ``clearhead`` script."""
+    """The entry point of the ``clearhead`` script: text is UTF-8 here, whatever the locale says."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
     app()

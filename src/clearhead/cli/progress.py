@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -76,7 +77,8 @@ def show_training(run: Iterable[events.Event], out: Path) -> None:
     finally:
         display.close()
     if stop is not None:
-        message = f"stopped after update {stop.update}, everything is saved; go on with: clearhead train {out} --resume"
+        how = f"clearhead train {quote(str(out))} --resume"
+        message = f"stopped after update {stop.update}, everything is saved; go on with: {how}"
         raise Interrupted(stop.signal or 2, message)
 
 

@@ -31,7 +31,7 @@ def refuse_changes(begun: Recipe, now: Recipe) -> None:
     if changed:
         raise RunError(
             f"this run was begun with another recipe, so going on would not be exact: {'; '.join(changed)}; "
-            "resume with the old settings, or train anew into another folder"
+            "resume with the run's own recipe (clearhead train RUN --resume), or train anew into another folder"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,22 @@ class Evaluation:
             "pairs": self.scored.pairs,
             "loss": plain(self.scored.loss),
             "scores": plain(self.scored.scores),
+            **plain(self.scored.details),
             "seconds": round(self.scored.seconds, 3),
         }
 
 
-def evaluate_run(path: str | Path, data: Sequence[Path] = ()) -> Evaluation:
+def evaluate_run(
+    path: str | Path,
+    data: Sequence[Path] = (),
+    decoding: Mapping[str, Any] | None = None,
+    *,
+    tokenize: str = "13a",
+) -> Evaluation:
     """Score the run in ``path`` on ``data``: one table with the recipe's columns, or source and target lines.
 
-    Without ``data``, on the recipe's test set, or its validation set where there is no test set.
+    Without ``data``, on the recipe's test set, or its validation set where there is no test set. ``decoding``
+    overrides the recipe's; ``tokenize`` is sacreBLEU's tokenizer for BLEU, such as "zh".
 
     Raises:
         DataError: a file is gone or broken.
@@ -50,7 +58,7 @@ def evaluate_run(path: str | Path, data: Sequence[Path] = ()) -> Evaluation:
     """
     recipe = RunFolder.open(path).recipe()
     held_out = _given(recipe, data) if data else _own(recipe)
-    return Evaluation(held_out.name, score(load(path), held_out))
+    return Evaluation(held_out.name, score(load(path), held_out, decoding, tokenize=tokenize))
 
 
 def _own(recipe: Recipe) -> HeldOut:

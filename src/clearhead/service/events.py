@@ -28,7 +28,11 @@ class CorpusReady(Event):
 
 @dataclass(frozen=True, slots=True)
 class Scored(Event):
-    """The kept weights on a held-out set, decoded as the recipe's ``[decoding]`` says."""
+    """The kept weights on a held-out set, decoded as the recipe's ``[decoding]`` says.
+
+    ``scores`` are from 0 to 100; ``details`` say how they came about (sacreBLEU's signatures, how many inputs were
+    truncated, how many outputs unfinished, sentences per second).
+    """
 
     kind: ClassVar[str] = "scored"
     recorded: ClassVar[bool] = False
@@ -37,5 +41,5 @@ class Scored(Event):
     pairs: int
     loss: float
     scores: Mapping[str, float]
-    examples: tuple[tuple[str, str, str], ...]
+    details: Mapping[str, float | int | str]
     seconds: float

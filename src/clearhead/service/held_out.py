@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 from torch import nn
 
 from clearhead.data.batch import PairBatch, collate_pairs
@@ -20,7 +21,7 @@ from clearhead.errors import DataError
 from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.service.events import Scored
 from clearhead.service.load import Translator
-from clearhead.tasks.metrics import chrf, exact_match, multi_bleu_lowercased_tokenised, sacre_bleu
+from clearhead.tasks.metrics import chrf, exact_match, sacre_bleu
 from clearhead.training.evaluate import validation_loss
 from clearhead.training.events import Validation
 from clearhead.training.signals import StopFlag, Stopped
@@ -28,6 +29,12 @@ from clearhead.training.signals import StopFlag, Stopped
 TOKENS = 4096
 AT_A_TIME = 512
 EXAMPLES = 3
+SCORES = ("bleu", "chrf", "multi_bleu_lowercased", "exact_match")  # of 0 to 100, out of the task's report
+WATCHABLE: dict[str, Callable[[Sequence[str], Sequence[str]], float]] = {
+    "bleu": sacre_bleu,
+    "chrf": chrf,
+    "exact_match": exact_match,
+}
 GREEDY = {"beam": 1, "n_best": 1, "sample": False}  # what makes a decoding quick enough for validations on the way
 
 
@@ -70,7 +77,8 @@ class Validator:
         translator = self.translator.with_model(cast(EncoderDecoder, model))
         loss = validation_loss(model, loss_batches(translator, self.held_out), stop=self.stop)
         outputs = self._decode(translator)
-        return Validation(loss, measure(outputs, self.held_out.references), self._examples(outputs))
+        scores = {name: metric(outputs, self.held_out.references) for name, metric in WATCHABLE.items()}
+        return Validation(loss, scores, self._examples(outputs))
 
     def _decode(self, translator: Translator) -> list[str]:
         outputs: list[str] = []
@@ -86,22 +94,22 @@ class Validator:
         return tuple(triple for triple, _ in zip(triples, range(EXAMPLES), strict=False))
 
 
-def score(translator: Translator, held_out: HeldOut, decoding: Mapping[str, Any] | None = None) -> Scored:
-    """Loss and scores of a translator on ``held_out``."""
+def score(
+    translator: Translator, held_out: HeldOut, decoding: Mapping[str, Any] | None = None, *, tokenize: str = "13a"
+) -> Scored:
+    """Loss and scores of a translator on ``held_out``, decoded as its recipe says but for ``decoding``.
+
+    ``tokenize`` is sacreBLEU's tokenizer for BLEU, such as "zh" for Chinese references.
+    """
     began = time.perf_counter()
-    found = Validator(held_out, translator, decoding or {"n_best": 1})(translator.model)
-    seconds = time.perf_counter() - began
-    return Scored(0, held_out.name, len(held_out.sources), found.loss, found.scores, found.examples, seconds)
-
-
-def measure(outputs: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """sacreBLEU (13a, cased), chrF, multi-bleu on lower-cased tokens, exact match; all 0 to 100."""
-    return {
-        "bleu": sacre_bleu(outputs, references),
-        "chrf": chrf(outputs, references),
-        "multi_bleu_lowercased": multi_bleu_lowercased_tokenised(outputs, references),
-        "exact_match": exact_match(outputs, references),
-    }
+    loss = validation_loss(translator.model, loss_batches(translator, held_out))
+    settings = translator.settings(dict(decoding or {}))
+    pairs = zip(held_out.sources, held_out.references, strict=True)
+    with torch.inference_mode():
+        found = translator.task.evaluate(translator.model, pairs, settings, tokenize=tokenize)
+    scores = {name: float(found[name]) for name in SCORES}
+    details = {name: value for name, value in found.items() if name not in SCORES and name != "sentences"}
+    return Scored(0, held_out.name, len(held_out.sources), loss, scores, details, time.perf_counter() - began)
 
 
 def loss_batches(translator: Translator, held_out: HeldOut) -> list[PairBatch]:

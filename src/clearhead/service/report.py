@@ -12,7 +12,6 @@ from clearhead.service.events import Scored
 from clearhead.service.machine import describe_machine, describe_software
 from clearhead.service.prepare import Prepared
 from clearhead.service.run_folder import RunFolder
-from clearhead.tasks.metrics import signatures
 from clearhead.training.events import Finished, plain
 from clearhead.training.metrics import read_metrics
 
@@ -25,7 +24,6 @@ def build_report(
         "task": recipe.task,
         "seed": recipe.seed,
         "scores": {each.split: _scores(each) for each in scored},
-        "signatures": signatures(),
         "decoding": recipe.decoding.model_dump(exclude_none=True),
         "training": _training(run, finished),
         "model": {"parameters": account(prepared.model).total} | prepared.model.model_dump(exclude_none=True),
@@ -36,7 +34,7 @@ def build_report(
 
 
 def _scores(scored: Scored) -> dict[str, Any]:
-    table = {"pairs": scored.pairs, "loss": scored.loss, **scored.scores, "seconds": round(scored.seconds, 2)}
+    table = {"pairs": scored.pairs, "loss": scored.loss, **scored.scores, **scored.details}
     return {name: plain(value) for name, value in table.items()}
 
 

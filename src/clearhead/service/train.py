@@ -30,7 +30,7 @@ from clearhead.service.report import build_report
 from clearhead.service.room import refuse_too_large
 from clearhead.service.run_folder import RunCard, RunFolder, write_text
 from clearhead.tasks.translation import Translation
-from clearhead.training.events import Event, Finished
+from clearhead.training.events import Event, Finished, Started
 from clearhead.training.job import TrainingJob
 from clearhead.training.lock import only_user
 from clearhead.training.loop import run as run_training
@@ -55,7 +55,6 @@ def train(recipe: Recipe | str | Path, out: str | Path, *, resume: bool = False)
 def _resumed(out: str | Path, recipe: Recipe) -> RunFolder:
     run = RunFolder.open(out)
     refuse_changes(run.recipe(), recipe)
-    write_text(run.recipe_file, recipe_to_toml(recipe))
     return run
 
 
@@ -73,6 +72,8 @@ def _train(recipe: Recipe, run: RunFolder, *, resume: bool) -> Iterator[Event]:
         validate = Validator(held_out["valid"], translator, GREEDY, stop) if "valid" in held_out else None
         job = _job(recipe, run, prepared, model)
         for event in run_training(replace(job, validate=validate, stop=stop, resume=resume)):
+            if isinstance(event, Started):  # from here on the folder is ours alone
+                write_text(run.recipe_file, recipe_to_toml(recipe))
             if isinstance(event, Finished):
                 finished = event  # told last, after the scores
             else:
