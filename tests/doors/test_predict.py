@@ -91,9 +91,9 @@ def test_an_option_that_is_no_number_is_wrong_usage(clearhead: Clearhead, finish
     assert clearhead("predict", finished, "--beam", "many").exit_code == 2
 
 
-def test_invalid_utf8_is_refused_with_its_line(clearhead: Clearhead, finished: Path) -> None:
-    result = clearhead("predict", finished, stdin=b"1\n2\n\xff\n")
-    assert result.exit_code == 1
+def test_invalid_utf8_is_refused_with_its_line_after_the_lines_before_it(clearhead: Clearhead, finished: Path) -> None:
+    result = clearhead("predict", finished, stdin=b"4\n9\n\xff\n7\n")
+    assert (result.exit_code, result.stdout) == (1, f"{translate([4])}\n{translate([9])}\n")
     assert "stdin:3: byte 1 of the line is not valid UTF-8" in result.stderr
 
 

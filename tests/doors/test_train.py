@@ -86,6 +86,23 @@ def test_unequal_line_counts_are_refused_with_both(clearhead: Clearhead, tmp_pat
     assert "train.src has 801 lines, but " in sentence and "train.tgt has 800" in sentence
 
 
+def test_a_run_whose_data_was_refused_can_be_begun_again(clearhead: Clearhead, tmp_path: Path) -> None:
+    recipe = write_toy(tmp_path)
+    good = (tmp_path / "valid.tgt").read_bytes()
+    (tmp_path / "valid.tgt").write_bytes(good + b"eins\n")
+    refusal(clearhead("train", recipe, "--out", tmp_path / "run", *SHORT))
+    (tmp_path / "valid.tgt").write_bytes(good)
+    words = [*SHORT, "--set", "tokenizer.shared=true"]  # what was prepared for another recipe must not be used
+    assert clearhead("train", recipe, "--out", tmp_path / "run", *words).exit_code == 0
+    assert [path.name for path in (tmp_path / "run" / "tokenizer").iterdir()] == ["shared.json"]
+
+
+def test_a_folder_with_a_recipe_of_ones_own_is_no_failed_run(clearhead: Clearhead, toy: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text("# precious")
+    assert "is not empty" in refusal(clearhead("train", toy, "--out", tmp_path))
+    assert (tmp_path / "recipe.toml").read_text() == "# precious"
+
+
 def test_invalid_utf8_is_refused_with_file_and_line(clearhead: Clearhead, tmp_path: Path) -> None:
     recipe = write_toy(tmp_path)
     lines = (tmp_path / "train.src").read_bytes().split(b"\n")

@@ -42,11 +42,27 @@ def line_blocks(stream: BinaryIO, name: str) -> Iterator[list[str]]:
         *lines, rest = (rest + chunk).split(b"\n")
         if len(rest) > LONGEST_LINE:
             raise DataError(f"{name}:{number + len(lines) + 1}: the line is longer than {LONGEST_LINE} bytes")
-        if lines:
-            yield [_text(line, name, number + place) for place, line in enumerate(lines, 1)]
-            number += len(lines)
+        yield from _decoded(lines, name, number)
+        number += len(lines)
     if rest:
-        yield [_text(rest, name, number + 1)]
+        yield from _decoded([rest], name, number)
+
+
+def _decoded(lines: list[bytes], name: str, number: int) -> Iterator[list[str]]:
+    """``lines``, which follow line ``number``, as one block; what stands before a broken line goes out first."""
+    block: list[str] = []
+    fault: DataError | None = None
+    for line in lines:
+        number += 1
+        try:
+            block.append(_text(line, name, number))
+        except DataError as error:
+            fault = error
+            break
+    if block:
+        yield block
+    if fault is not None:
+        raise fault
 
 
 def _some(stream: BinaryIO) -> bytes:

@@ -6,6 +6,7 @@ It knows names, formats and checks; it trains nothing and builds no model.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,7 +23,10 @@ from clearhead.service.strict_json import read_json
 from clearhead.settings import Settings
 from clearhead.text.tokenizer import Tokenizer
 from clearhead.training.durable import replace_file
+from clearhead.training.lock import NAME as LOCK
+from clearhead.training.lock import only_user
 
+PREPARATION = {"recipe.toml", "config.json", "tokenizer", "corpus", LOCK}
 FORMAT_VERSION = 1  # the newest that this version reads
 
 
@@ -79,13 +83,15 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: str | Path, recipe: Recipe) -> RunFolder:
-        """Begin a run in ``path``, which must be absent or empty.
+        """Begin a run in ``path``, which must be absent, empty, or hold a run that never came to its training.
 
         Raises:
             RunError: there is something in the folder, or it cannot be made.
         """
         run = cls(Path(path))
-        if run.path.is_dir() and any(run.path.iterdir()):
+        if run._never_trained():
+            run._forget_preparation()
+        elif run.path.is_dir() and any(run.path.iterdir()):
             hint = "go on with --resume, or choose" if run.recipe_file.exists() else "choose"
             raise RunError(f"{run.path} is not empty; {hint} another folder with --out (nothing was changed)")
         try:
@@ -94,6 +100,20 @@ class RunFolder:
             raise RunError(f"{run.path} cannot be made a folder: {error.strerror or error}") from None
         write_text(run.recipe_file, recipe_to_toml(recipe))
         return run
+
+    def _never_trained(self) -> bool:
+        """Whether all there is was made on the way to a training that did not begin, as when data is refused."""
+        if not (self.corpus / LOCK).is_file():
+            return False
+        return {entry.name for entry in self.path.iterdir()} <= PREPARATION
+
+    def _forget_preparation(self) -> None:
+        with only_user(self.corpus):
+            self.card_file.unlink(missing_ok=True)
+            shutil.rmtree(self.path / "tokenizer", ignore_errors=True)
+            for prepared in self.corpus.iterdir():
+                if prepared.is_dir():
+                    shutil.rmtree(prepared)
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
