@@ -35,7 +35,7 @@ shared = false
 [model]
 width = 96
 encoder_layers = 2
-decoder_layers = 2
+decoder_layers = 1                 # one place where it looks at the date: four heads, one picture
 heads = 4
 feedforward = 256
 dropout = 0.0                      # 40,000 dates, seen about three times: nothing is learnt by heart
@@ -44,7 +44,7 @@ tie = "target"
 [training]
 batch_tokens = 1200
 updates = 1600
-learning_rate = 0.003
+learning_rate = 0.004
 schedule = "cosine"
 warmup = 100
 label_smoothing = 0.0
