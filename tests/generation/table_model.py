@@ -14,12 +14,12 @@ WIDTH = 7
 
 class TableState:
     def __init__(self, vectors: Tensor) -> None:
-        self.vectors = vectors  # (B, K, WIDTH)
+        self.vectors = vectors  # (B, C, WIDTH)
         self.reorders = 0
         self.rows: list[int] = []
 
     def reorder(self, parents: Tensor) -> None:
-        assert parents.shape == self.vectors.shape[:2]
+        assert parents.shape[0] == self.vectors.shape[0] and int(parents.max()) < self.vectors.shape[1]
         self.reorders += 1
         self.vectors = self.vectors.gather(1, parents[:, :, None].expand(-1, -1, WIDTH))
 

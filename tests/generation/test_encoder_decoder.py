@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from clearhead.generation.batches import generate, rectangle
-from clearhead.generation.beam import propose_beam
+from clearhead.generation.beam import beam_of
 from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.protocol import END, START
 from clearhead.generation.search import search
@@ -92,7 +92,7 @@ def test_greedy_is_the_argmax_of_teacher_forcing(model: EncoderDecoder) -> None:
 
 def test_a_beam_of_one_is_greedy(model: EncoderDecoder) -> None:
     settings = SETTINGS["greedy"]
-    beam = search(model, rectangle(SOURCES, settings, "cpu"), settings, propose_beam)
+    beam = search(model, rectangle(SOURCES, settings, "cpu"), settings, beam_of(1))
     assert beam == generate(model, SOURCES, settings.model_copy(update={"batch_tokens": 1 << 20}))
 
 

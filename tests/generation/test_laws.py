@@ -9,7 +9,7 @@ import torch
 
 from clearhead.errors import RunError
 from clearhead.generation.batches import batches, generate, rectangle
-from clearhead.generation.beam import propose_beam
+from clearhead.generation.beam import beam_of
 from clearhead.generation.protocol import END, PAD, START
 from clearhead.generation.search import search
 from clearhead.generation.settings import DecodingSettings
@@ -47,7 +47,7 @@ def with_(settings: DecodingSettings, **changes: object) -> DecodingSettings:
 def test_a_beam_of_one_is_greedy(model: TableModel) -> None:
     settings = DecodingSettings(beam=1)
     greedy = generate(model, SOURCES, settings)
-    beam = search(model, rectangle(SOURCES, settings, "cpu"), settings, propose_beam)
+    beam = search(model, rectangle(SOURCES, settings, "cpu"), settings, beam_of(1))
     assert beam == greedy
 
 

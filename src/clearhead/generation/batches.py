@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from clearhead.generation.beam import propose_beam
+from clearhead.generation.beam import beam_of
 from clearhead.generation.chains import propose_greedy, sampler
 from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.protocol import END, PAD, AnyState, Decodable
@@ -72,4 +72,4 @@ def proposal(settings: DecodingSettings, seed: int, places: Sequence[int], batch
     """How the settings want candidates chosen."""
     if settings.sample:
         return sampler(settings, seed, places, batch.limits)
-    return propose_greedy if settings.beam == 1 else propose_beam
+    return propose_greedy if settings.beam == 1 else beam_of(settings.beam)

@@ -3,7 +3,7 @@
 A drawn token depends on the seed, the place of its sentence among all sources, the number of the sample and the step,
 and on nothing else: batching, sorting and company never change a sample. Knows nothing of models or length limits.
 
-Legend: B sentences, K hypotheses a sentence, V vocabulary, L longest length limit.
+Legend: B sentences, K samples of each, C live hypotheses (1 at the start, then K), V vocabulary, L longest limit.
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ from clearhead.generation.settings import DecodingSettings
 
 
 def propose_greedy(logits: Tensor, normalizer: Tensor, live: Live) -> Extension:
-    """The most probable token of each hypothesis; logits (B, K, V), normaliser (B, K)."""
-    rows = logits.flatten(0, 1)[:, None]
-    tokens = best_continuations(rows, torch.zeros_like(normalizer).view(-1, 1), 1).tokens
-    return own_way(tokens.view_as(normalizer), logits, normalizer, live)
+    """The most probable token of the one hypothesis of each sentence; logits (B, 1, V), normaliser (B, 1)."""
+    return own_way(best_continuations(logits, torch.zeros_like(normalizer), 1).tokens, logits, normalizer, live)
 
 
 def sampler(settings: DecodingSettings, seed: int, places: Sequence[int], limits: Tensor) -> Propose:
@@ -50,15 +48,17 @@ def draw_uniforms(seed: int, places: Sequence[int], limits: Tensor, samples: int
 
 
 def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
-    """Tokens (B, K) from softmax(logits) (B, K, V) by inverting its cumulative sum at ``uniforms`` (B, K)."""
+    """Tokens (B, K) from softmax(logits) (B, C, V), K / C of each, by inverting its cumulative sum at ``uniforms``."""
     cumulative = logits.softmax(-1, dtype=torch.float32).cumsum(-1)
     mass = cumulative[..., -1:]
-    aims = torch.minimum(uniforms[..., None] * mass, torch.nextafter(mass, torch.zeros_like(mass)))
-    return torch.searchsorted(cumulative, aims, right=True).squeeze(-1)
+    aims = torch.minimum(uniforms.view(*logits.shape[:2], -1) * mass, mass.nextafter(torch.zeros_like(mass)))
+    return torch.searchsorted(cumulative, aims, right=True).flatten(1)
 
 
 def own_way(tokens: Tensor, logits: Tensor, normalizer: Tensor, live: Live) -> Extension:
-    """Hypothesis k continues itself with ``tokens[b, k]``; (B, K)."""
-    own = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-    logs = logits.gather(-1, tokens[..., None]).squeeze(-1) - normalizer
-    return Extension(own, tokens, logs, live.totals + logs)
+    """Each of C hypotheses goes on with its share of ``tokens`` (B, K): one, or K at the start, where C is 1."""
+    (sentences, chosen), (hypotheses, vocabulary) = tokens.shape, logits.shape[1:]
+    own = torch.arange(hypotheses, device=tokens.device).repeat_interleave(chosen // hypotheses)
+    parents = own.expand(sentences, chosen)
+    logs = logits.flatten(1).gather(1, parents * vocabulary + tokens) - normalizer.gather(1, parents)
+    return Extension(parents, tokens, logs, live.totals.gather(1, parents) + logs)

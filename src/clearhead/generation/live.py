@@ -1,9 +1,10 @@
 """The hypotheses still alive for each sentence: their tokens so far, what each token cost, and how they are extended.
 
-Plain bookkeeping in rectangular tensors, so that one step costs the same few operations for any batch and beam.
-Knows nothing of models, of scores with length penalty, or of how an extension is chosen.
+Plain bookkeeping in rectangular tensors, so that one step costs the same few operations for any batch and beam. A
+search begins with one empty hypothesis a sentence and widens as it finds more. Knows nothing of models, of scores with
+length penalty, or of how an extension is chosen.
 
-Legend: B sentences, K hypotheses a sentence, R sentences looked at, C hypotheses looked at, L longest length limit.
+Legend: B sentences, C live hypotheses a sentence, R sentences looked at.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from clearhead.generation.protocol import END, START
 
 @dataclass(frozen=True)
 class Extension:
-    """What a search proposes for one step: K candidates a sentence, all fields (B, K)."""
+    """What a search proposes for one step: some candidates a sentence, all fields (B, candidates)."""
 
     parents: Tensor  # int64, the live hypothesis that is continued
     tokens: Tensor  # int64, by which token
@@ -32,47 +33,47 @@ class Extension:
 
 
 class Live:
-    """B x K hypotheses of equal length. A dead one has total -inf and can never come back.
+    """B x C hypotheses of equal length. A dead one has total -inf and can never come back.
 
-    ``slots`` (B,) says how many of the K a sentence may still have: an ended hypothesis takes its slot with it.
+    ``slots`` (B,) says how many a sentence may have, at most the search's ``width``: an ended one takes its slot along.
     """
 
     def __init__(self, limits: Tensor, width: int) -> None:
-        sentences, longest = limits.shape[0], int(limits.max())
+        sentences, device = limits.shape[0], limits.device
         self.limits = limits
-        self.length = 0
-        self.sentences = torch.arange(sentences, device=limits.device)
         self.slots = torch.full_like(limits, width)
-        self.totals = torch.zeros(sentences, width, device=limits.device)
-        self.tokens = torch.zeros(sentences, width, longest, dtype=torch.int64, device=limits.device)
-        self.logs = torch.zeros(sentences, width, longest, device=limits.device)
+        self.sentences = torch.arange(sentences, device=device)
+        self.totals = torch.zeros(sentences, 1, device=device)
+        self.tokens = torch.zeros(sentences, 1, 0, dtype=torch.int64, device=device)
+        self.logs = torch.zeros(sentences, 1, 0, device=device)
+
+    @property
+    def length(self) -> int:
+        """How many tokens each hypothesis has."""
+        return self.tokens.shape[2]
 
     @property
     def last(self) -> Tensor:
-        """The token (B, K) each hypothesis ends in, which the model is to be fed next."""
-        if self.length == 0:
-            return torch.full_like(self.tokens[:, :, 0], START)
-        return self.tokens[:, :, self.length - 1]
+        """The token (B, C) each hypothesis ends in, which the model is to be fed next."""
+        return self.tokens[:, :, -1] if self.length else torch.full_like(self.totals, START, dtype=torch.int64)
 
     def history(self, rows: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens and log-probabilities so far, (R, C, length) each, of ``parents`` (R, C) of the sentences ``rows``."""
+        """Tokens and log-probabilities, each (R, C', length), of ``parents`` (R, C') of the sentences ``rows``."""
         index = parents[:, :, None].expand(-1, -1, self.length)
-        past = slice(0, self.length)
-        return self.tokens[rows, :, past].gather(1, index), self.logs[rows, :, past].gather(1, index)
+        return self.tokens[rows].gather(1, index), self.logs[rows].gather(1, index)
 
     def follow(self, extension: Extension) -> Tensor | None:
-        """Become the candidates; returns their parents (B, K), or None when each hypothesis continued itself."""
+        """Become the candidates; returns their parents, or None when each hypothesis continued itself."""
         parents, ended = extension.parents, extension.ended
+        own = torch.arange(parents.shape[1], device=parents.device)
+        moved = parents.shape != self.totals.shape or bool((parents != own).any())
+        if moved:
+            index = parents[:, :, None].expand(-1, -1, self.length)
+            self.tokens, self.logs = self.tokens.gather(1, index), self.logs.gather(1, index)
+        self.tokens = torch.cat([self.tokens, extension.tokens[:, :, None]], dim=2)
+        self.logs = torch.cat([self.logs, extension.logs[:, :, None]], dim=2)
         self.totals = extension.totals.masked_fill(ended, -torch.inf)
         self.slots = self.slots - ended.sum(1)
-        moved = bool((parents != torch.arange(parents.shape[1], device=parents.device)).any())
-        if moved and self.length:
-            index = parents[:, :, None].expand(-1, -1, self.length)
-            for field in (self.tokens, self.logs):
-                field[:, :, : self.length] = field[:, :, : self.length].gather(1, index)
-        self.tokens[:, :, self.length] = extension.tokens
-        self.logs[:, :, self.length] = extension.logs
-        self.length += 1
         return parents if moved else None
 
     def keep(self, rows: Tensor) -> None:

@@ -7,7 +7,7 @@ the end of a sentence, and dropping finished sentences from the batch so that th
 A sentence ends when nothing of it is alive; when not even its best live hypothesis, were it to reach the length limit
 without further loss, could still get a place; or at its length limit, where what is alive is ranked as unfinished.
 
-Legend: B sentences, K hypotheses a sentence, V vocabulary.
+Legend: B sentences, C live hypotheses a sentence, V vocabulary.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from clearhead.generation.selection import log_normalizer
 from clearhead.generation.settings import DecodingSettings
 
 Propose = Callable[[Tensor, Tensor, Live], Extension]
-"""(logits (B, K, V) with forbidden symbols at -inf, log-normaliser (B, K) of all V, live hypotheses) -> extension."""
+"""(logits (B, C, V) with forbidden symbols at -inf, log-normaliser (B, C) of all V, live hypotheses) -> extension."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def search(
     results: list[list[Hypothesis]] = [[]] * sources.ids.shape[0]
     live = Live(sources.limits, settings.width)
     finished = Finished(sources.limits, settings.n_best, settings.length_penalty)
-    state = model.begin(sources.ids, sources.mask, beam=settings.width, max_length=int(sources.limits.max()))
+    state = model.begin(sources.ids, sources.mask, beam=1, max_length=int(sources.limits.max()))
     while True:
         logits = model.advance(live.last, state)
         normalizer = checked(log_normalizer(logits))
@@ -78,14 +78,14 @@ def checked(normalizer: Tensor) -> Tensor:
 
 
 def forbid(logits: Tensor, *, end: bool) -> Tensor:
-    """``logits`` (B, K, V), changed in place: no padding, no start symbol and, if ``end``, no end symbol."""
+    """``logits`` (B, C, V), changed in place: no padding, no start symbol and, if ``end``, no end symbol."""
     for symbol in (PAD, START, END) if end else (PAD, START):
         logits[..., symbol] = -torch.inf
     return logits
 
 
 def step(extension: Extension, live: Live, finished: Finished) -> Tensor | None:
-    """Hand over the candidates that ended, follow the others; returns parents (B, K) if any hypothesis moved."""
+    """Hand over the candidates that ended, follow the others; returns parents if any hypothesis moved."""
     totals = extension.totals.masked_fill(~extension.ended, -torch.inf)
     rows = (totals > -torch.inf).any(1).nonzero().squeeze(1)
     if len(rows):
@@ -102,10 +102,7 @@ def close(live: Live, finished: Finished) -> Tensor:
     cut = (live.limits <= live.length) & (best > -torch.inf)
     rows = cut.nonzero().squeeze(1)
     if len(rows):
-        past = slice(0, live.length)
-        finished.add(
-            Newcomers(rows, live.totals[rows], live.tokens[rows, :, past], live.logs[rows, :, past], complete=False)
-        )
+        finished.add(Newcomers(rows, live.totals[rows], live.tokens[rows], live.logs[rows], complete=False))
     best_possible = best / length_penalty(live.limits, finished.alpha)
     done = cut | (best_possible <= finished.worst)
     live.totals[done] = -torch.inf

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 LOG2E = math.log2(math.e)
+PORTION = 1 << 19  # logits normalised at a time: their copy fits a cache, and the allocator need not ask for memory
 VECTOR = 32  # blocks come in multiples of this, which lets one vector operation take the maxima of neighbouring blocks
 
 
@@ -33,6 +34,11 @@ def log_normalizer(logits: Tensor) -> Tensor:
     In powers of two, because torch's exp2 costs half of its exp on a CPU, and with the shift and the change of base in
     one pass: about half the time of ``torch.logsumexp``.
     """
+    rows = max(1, PORTION // logits[0].numel())
+    return torch.cat([_log_normalizer(portion) for portion in torch.split(logits, rows)])
+
+
+def _log_normalizer(logits: Tensor) -> Tensor:
     shift = logits.amax(-1, keepdim=True).float().mul_(-LOG2E)
     powers = torch.add(shift, logits, alpha=LOG2E).exp2_()
     return powers.sum(-1).log2_().sub_(shift.squeeze(-1)).div_(LOG2E)
