@@ -1,6 +1,6 @@
 ## make demo    train the date reader (at most three minutes on two cores) and look at its attention
 ## make test    every quick test, the README's commands and the examples among them
-## make check   what CI does: lint, types, test
+## make check   what CI does: lint, types, the demo, test
 ## Each sets up what it needs in .venv, from any Python 3.11 or newer.
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
-.PHONY: help demo test long check lint types docs format clean
+.PHONY: help demo test long check learns lint types docs format clean
 
 help:
 	@sed -n "s/^## //p" Makefile
@@ -22,7 +22,11 @@ test: .venv/develops
 long: .venv/develops
 	$(BIN)/python -m pytest -m long
 
-check: lint types test
+check: lint types learns test
+
+learns: demo
+	@$(BIN)/python -c 'import json, sys; score = json.load(open("runs/demo/report.json"))["scores"]["test"]["exact_match"]; \
+	    sys.exit(f"the demo reads only {score:.1f} % of its dates; expected at least 98" if score < 98 else 0)'
 
 lint: .venv/develops
 	$(BIN)/ruff format --check .

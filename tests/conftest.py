@@ -14,7 +14,12 @@ import pytest
 import torch
 
 SRC = Path(__file__).parents[1] / "src"
-HARDLY = ["training.updates=20", "training.warmup=10", "training.validate_every=20", "model.width=32"]
+HARDLY = [
+    "--set=training.updates=20",
+    "--set=training.warmup=10",
+    "--set=training.validate_every=20",
+    "--set=model.width=32",
+]
 
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
@@ -37,8 +42,8 @@ def date_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = write_demo(home / "runs" / "demo-corpus", seed=1)
     for split in ("valid.tsv", "test.tsv"):
         table = recipe.with_name(split)
-        table.write_text("".join(table.read_text(encoding="utf-8").splitlines(keepends=True)[:41]), encoding="utf-8")
-    command = [sys.executable, "-m", "clearhead", "train", str(recipe), "--out", str(home / "runs" / "demo"), *(f"--set={key}" for key in HARDLY)]
+        table.write_text("\n".join(table.read_text(encoding="utf-8").split("\n")[:41]) + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "clearhead", "train", str(recipe), "--out", str(home / "runs" / "demo"), *HARDLY]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 0, done.stderr
     return home
