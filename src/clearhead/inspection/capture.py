@@ -96,8 +96,7 @@ def capture(model: nn.Module, names: Sequence[str] | None = None) -> Iterator[Ca
 def _keeper(seen: Capture, name: str, output: nn.Linear) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
     def keep(_: nn.Module, given: tuple[Any, ...], mixed: Tensor) -> None:
         q, k, v, mask = given
-        tensors = (tensor.detach() for tensor in (q, k, v))
-        seen.records[name] = AttentionRecord(name, *tensors, mask, mixed.detach(), output)
+        seen.records[name] = AttentionRecord(name, q.detach(), k.detach(), v.detach(), mask, mixed.detach(), output)
 
     return keep
 
