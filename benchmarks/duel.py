@@ -104,8 +104,13 @@ def machine() -> dict[str, Any]:
 
 def write_result(name: str, result: Mapping[str, Any]) -> Path:
     """Write benchmarks/results/NAME.json with the date and the machine, and print it."""
+    return write_json(name, {"date": datetime.now(UTC).date().isoformat(), "machine": machine(), **result})
+
+
+def write_json(name: str, whole: Mapping[str, Any]) -> Path:
+    """Write benchmarks/results/NAME.json as it is, and print it."""
+    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    whole = {"date": datetime.now(UTC).date().isoformat(), "machine": machine(), **result}
     path.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(path.read_text())
+    print(path.read_text(encoding="utf-8"))
     return path

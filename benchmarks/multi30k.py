@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from duel import RESULTS, machine
+from duel import machine, write_json
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "multi30k-en-de.toml"
 
@@ -46,9 +46,7 @@ def main() -> None:
     seconds = train(arguments.data, arguments.out, arguments.settings)
     report = without_folders(json.loads((arguments.out / "report.json").read_text(encoding="utf-8")))
     whole = {"whole_command_seconds": round(seconds, 1), "instructions": machine()["instructions"], **report}
-    path = RESULTS / "multi30k-en-de.json"
-    path.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(path.read_text(encoding="utf-8"))
+    write_json("multi30k-en-de", whole)
 
 
 if __name__ == "__main__":
