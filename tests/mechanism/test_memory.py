@@ -13,6 +13,7 @@ LONG = 16_384
 RUNS = f"""[
     ("window, half", {LONG // 2}, True, masks.window(100, 100)),
     ("window", {LONG}, True, masks.window(100, 100)),
+    ("what follows, half", {LONG // 2}, True, ~masks.causal()),
     ("window, predicting", {LONG}, False, masks.window(100, 100)),
     ("composed", {LONG}, True, masks.causal() & masks.window(300, 0) & masks.lengths(torch.tensor([16000]))),
     ("causal, predicting", {LONG}, False, masks.causal()),
@@ -45,6 +46,6 @@ json.dump(peaks, sys.stdout)
 def test_a_long_sequence_makes_no_map_and_memory_grows_with_the_length() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     peaks = json.loads(done.stdout)
-    assert max(peaks.values()) < 128 * MIB, peaks  # a map in bool would be 256 MiB
+    assert max(peaks.values()) < 192 * MIB, peaks  # a map in bool would be 256 MiB, and blocks not recomputed 300
     assert peaks["window"] < 2 * peaks["window, half"] + 16 * MIB, peaks
     assert "causal, predicting" in peaks
