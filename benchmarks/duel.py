@@ -59,18 +59,25 @@ def serve(hello: Mapping[str, Any], handle: Callable[[Answer], Answer]) -> None:
 
 
 def duel(script: str, contestants: Mapping[str, Sequence[str]], rounds: int, request: Mapping[str, Any]) -> Answer:
-    """Run all contestants in turn for some rounds; the first is ours, ratios are ours over theirs, round by round."""
+    """Run all contestants in turn for some rounds; the first is ours, ratios are ours over theirs, round by round.
+
+    A peer's setting that is less than half as fast in the warm-up as the peer's best leaves the contest there.
+    """
     workers = {name: Worker(script, options) for name, options in contestants.items()}
-    for worker in workers.values():
-        worker.ask(**request)  # warm-up, not counted
+    warm = {name: worker.ask(**request) for name, worker in workers.items()}
+    ours, *peers = contestants
+    best = max(warm[name]["rate"] for name in peers)
+    slow = {name: warm[name] for name in peers if warm[name]["rate"] < best / 2}
+    for name in slow:
+        workers.pop(name).close()
     figures: dict[str, list[Answer]] = {name: [] for name in workers}
     for _ in range(rounds):
         for name, worker in workers.items():
             figures[name].append(worker.ask(**request))
     for worker in workers.values():
         worker.close()
-    ours = next(iter(contestants))
-    return {name: _summary(answers, figures[ours]) for name, answers in figures.items()}
+    left = {name: {"rate_in_warm_up": answer["rate"], "left": "after the warm-up"} for name, answer in slow.items()}
+    return {name: _summary(answers, figures[ours]) for name, answers in figures.items()} | left
 
 
 def _summary(answers: list[Answer], ours: list[Answer]) -> Answer:
