@@ -66,6 +66,17 @@ def test_results_do_not_depend_on_batches(model: TableModel, kind: str) -> None:
         assert [one.score for one in left] == pytest.approx([other.score for other in right], abs=1e-5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_do_not_depend_on_workers(kind: str) -> None:
+    settings = with_(KINDS[kind], batch_tokens=400)
+    alone = generate(TableModel(VOCABULARY), SOURCES, settings, workers=1)
+    for workers in (2, 5, 100):
+        shared = generate(TableModel(VOCABULARY), SOURCES, settings, workers=workers)
+        assert [[one.tokens for one in answer] for answer in shared] == [
+            [one.tokens for one in answer] for answer in alone
+        ]
+
+
 @pytest.mark.parametrize("kind", ["greedy", "beam"])
 def test_answers_follow_their_sources_in_any_order(model: TableModel, kind: str) -> None:
     order = torch.randperm(len(SOURCES)).tolist()
@@ -166,6 +177,7 @@ def test_batches_hold_every_source_once_and_keep_the_budget() -> None:
     assert sorted(place for batch in cut for place in batch) == list(range(200))
     for batch in cut:
         assert len(batch) == 1 or len(batch) * 3 * (max(lengths[place] for place in batch) + 1) <= 700
+    assert [len(batch) for batch in batches([1] * 10, DecodingSettings(), workers=4)] == [3, 3, 3, 1]
 
 
 def test_a_model_that_answers_nan_is_refused_in_words() -> None:

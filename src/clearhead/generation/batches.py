@@ -17,6 +17,7 @@ from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.protocol import END, PAD, AnyState, Decodable
 from clearhead.generation.search import Propose, Sources, search
 from clearhead.generation.settings import DecodingSettings
+from clearhead.generation.workers import side_by_side, useful_workers
 
 SHORTEST = 8  # sources count as at least this long: a row's logits cost memory however short its source is
 
@@ -27,31 +28,42 @@ def generate(
     settings: DecodingSettings,
     *,
     device: torch.device | str = "cpu",
+    workers: int | None = None,
 ) -> list[list[Hypothesis]]:
     """The ``settings.n_best`` best hypotheses of each source, best first; answers stand in the order of the sources.
 
     An answer is shorter only where the search space holds fewer hypotheses than that.
 
     ``sources`` are token ids without specials (the end symbol is appended here; an empty source is only that symbol).
-    ``device`` is where the model lives. The model must be in evaluation mode.
+    ``device`` is where the model lives; it must be in evaluation mode. ``workers`` batches are in work at a time, each
+    on one core; None is as many as torch may use threads, or one off the CPU.
     """
-    results: list[list[Hypothesis]] = [[] for _ in sources]
     seed = settings.seed if settings.seed is not None else secrets.randbits(32)
-    for places in batches([len(source) for source in sources], settings):
-        batch = rectangle([sources[place] for place in places], settings, device)
-        answers = search(model, batch, settings, proposal(settings, seed, places, batch))
-        for place, answer in zip(places, answers, strict=True):
+    workers = workers or useful_workers(device)
+    places = list(batches([len(source) for source in sources], settings, workers))
+
+    def answers_of(batch: list[int]) -> list[list[Hypothesis]]:
+        rows = rectangle([sources[place] for place in batch], settings, device)
+        return search(model, rows, settings, proposal(settings, seed, batch, rows))
+
+    results: list[list[Hypothesis]] = [[] for _ in sources]
+    for batch, answers in zip(places, side_by_side(answers_of, places, workers), strict=True):
+        for place, answer in zip(batch, answers, strict=True):
             results[place] = answer
     return results
 
 
-def batches(lengths: Sequence[int], settings: DecodingSettings) -> Iterator[list[int]]:
-    """Places of the sources of each batch, longest first: what does not fit in memory shows at once."""
+def batches(lengths: Sequence[int], settings: DecodingSettings, workers: int = 1) -> Iterator[list[int]]:
+    """Places of the sources of each batch, longest first: what does not fit in memory shows at once.
+
+    Each worker gets a batch where there are as many sources.
+    """
     order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    share = -(-len(order) // workers)
     start = 0
     while start < len(order):
         longest = max(lengths[order[start]] + 1, SHORTEST)
-        rows = max(1, settings.batch_tokens // (longest * settings.width))
+        rows = max(1, min(settings.batch_tokens // (longest * settings.width), share))
         yield order[start : start + rows]
         start += rows
 

@@ -24,7 +24,7 @@ class DecodingSettings(Settings):
     ``min(max_length, ceil(max_ratio * s) + max_extra)`` target tokens, end symbol included, but always enough for
     ``min_length`` of them before the end symbol if ``max_length`` allows. ``temperature``, ``top_k`` (0 = all) and
     ``top_p`` (1 = all) shape sampling only; ``beam`` is not used by it. ``seed = None`` draws a new seed each call.
-    ``batch_tokens`` bounds sentences x hypotheses x longest source of one batch, hence memory; never results.
+    ``batch_tokens`` bounds sentences x hypotheses x longest source of one batch, and so memory; it changes no result.
     """
 
     beam: Annotated[int, Field(ge=1, le=4096)] = 5
