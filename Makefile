@@ -3,8 +3,9 @@
 ## make check   what CI does: lint, types, the demo, test
 ## Each sets up what it needs in .venv, from any Python 3.11 or newer.
 
+FIT := -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
-	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
+	$$python $(FIT) && echo $$python && break; done)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
@@ -47,7 +48,8 @@ clean:
 
 # The version of torch is installed first and alone: it is the largest part, and the rest must not choose another.
 .venv/runs: pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "Clearhead needs Python 3.11 or newer with its venv module: install it, or say make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(or $(PYTHON),false) $(FIT) || { echo "Clearhead needs Python 3.11 or newer with its venv module;" \
+	    "found '$(PYTHON)'. Install it, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(INSTALL) torch
 	$(INSTALL) --editable .
