@@ -65,6 +65,8 @@ def mask_cases() -> dict[str, MaskCase]:
         "causal, more queries": MaskCase(causal, lambda b, i, j: j <= i, S, T),
         "causal(2)": MaskCase(masks.causal(2), lambda b, i, j: j <= i + 2),
         "causal(-2)": MaskCase(masks.causal(-2), lambda b, i, j: j <= i - 2),
+        "causal(2), square": MaskCase(masks.causal(2), lambda b, i, j: j <= i + 2, S, S),
+        "causal(-2), square": MaskCase(masks.causal(-2), lambda b, i, j: j <= i - 2, S, S),
         "causal(-9)": MaskCase(masks.causal(-9), lambda b, i, j: False),
         "causal(9)": MaskCase(masks.causal(9), lambda b, i, j: True),
         "window": MaskCase(window, lambda b, i, j: in_window(i, j)),

@@ -93,6 +93,10 @@ def test_a_mask_first_used_without_gradients_serves_training_later() -> None:
         leaf = q.detach().requires_grad_()
         clearhead.attention(leaf, k, v, mask=mask).sum().backward()
         assert leaf.grad is not None
+    with torch.inference_mode():
+        masks.causal(3).tile((0, 3), (0, 5), CPU)
+    leaf = torch.zeros(1, 1, 3, 5, requires_grad=True)
+    leaf.masked_fill(masks.causal(3).tile((0, 3), (0, 5), CPU), 1.0).sum().backward()
 
 
 @pytest.mark.parametrize(
