@@ -116,3 +116,17 @@ def test_a_wider_beam_finds_nothing_worse_by_the_models_own_measure(model: Encod
     wide = sum(answer[0].log_probability for answer in generate(model, SOURCES, settings))
     greedy = sum(answer[0].log_probability for answer in generate(model, SOURCES, SETTINGS["greedy"]))
     assert wide >= greedy - 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_weights_of_other_precision_give_the_same_scores_within_it(
+    model: EncoderDecoder, dtype: torch.dtype, kind: str
+) -> None:
+    """Forced to one token, so that rounding cannot lead elsewhere."""
+    settings = SETTINGS[kind].model_copy(update={"max_length": 1, "n_best": 1, "top_k": 1})
+    found = generate(model, SOURCES, settings)
+    other = generate(model.to(dtype), SOURCES, settings)
+    tolerance = 1e-4 if dtype == torch.float64 else 0.2
+    for [one], [same] in zip(found, other, strict=True):
+        assert same.log_probability == pytest.approx(one.log_probability, abs=tolerance)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clearhead.generation.live import Extension, Live
 from clearhead.generation.search import Propose
-from clearhead.generation.selection import best_continuations
+from clearhead.generation.selection import best_continuations, log_probabilities
 
 
 def beam_of(width: int) -> Propose:
@@ -21,8 +21,7 @@ def beam_of(width: int) -> Propose:
 
     def propose_beam(logits: Tensor, normalizer: Tensor, live: Live) -> Extension:
         parents, tokens, scores = best_continuations(logits, live.totals - normalizer, width)
-        places = parents * logits.shape[-1] + tokens
-        logs = logits.flatten(1).gather(1, places) - normalizer.gather(1, parents)
+        logs = log_probabilities(logits, normalizer, parents, tokens)
         rank = torch.arange(parents.shape[1], device=parents.device)
         none = (rank >= live.slots[:, None]) | (scores == -torch.inf)
         totals = (live.totals.gather(1, parents) + logs).masked_fill_(none, -torch.inf)

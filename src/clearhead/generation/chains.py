@@ -17,7 +17,7 @@ from torch import Tensor
 from clearhead.generation.filters import filtered
 from clearhead.generation.live import Extension, Live
 from clearhead.generation.search import Propose
-from clearhead.generation.selection import best_continuations
+from clearhead.generation.selection import best_continuations, log_probabilities
 from clearhead.generation.settings import DecodingSettings
 
 
@@ -57,8 +57,8 @@ def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
 
 def own_way(tokens: Tensor, logits: Tensor, normalizer: Tensor, live: Live) -> Extension:
     """Each of C hypotheses goes on with its share of ``tokens`` (B, K): one, or K at the start, where C is 1."""
-    (sentences, chosen), (hypotheses, vocabulary) = tokens.shape, logits.shape[1:]
+    (sentences, chosen), hypotheses = tokens.shape, logits.shape[1]
     own = torch.arange(hypotheses, device=tokens.device).repeat_interleave(chosen // hypotheses)
     parents = own.expand(sentences, chosen)
-    logs = logits.flatten(1).gather(1, parents * vocabulary + tokens) - normalizer.gather(1, parents)
+    logs = log_probabilities(logits, normalizer, parents, tokens)
     return Extension(parents, tokens, logs, live.totals.gather(1, parents) + logs)

@@ -41,7 +41,13 @@ def log_normalizer(logits: Tensor) -> Tensor:
 def _log_normalizer(logits: Tensor) -> Tensor:
     shift = logits.amax(-1, keepdim=True).float().mul_(-LOG2E)
     powers = torch.add(shift, logits, alpha=LOG2E).exp2_()
-    return powers.sum(-1).log2_().sub_(shift.squeeze(-1)).div_(LOG2E)
+    return powers.sum(-1, dtype=torch.float32).log2_().sub_(shift.squeeze(-1)).div_(LOG2E)
+
+
+def log_probabilities(logits: Tensor, normalizer: Tensor, parents: Tensor, tokens: Tensor) -> Tensor:
+    """log p of token ``tokens[b, n]`` after hypothesis ``parents[b, n]``, which are (B, N) like the result; float32."""
+    chosen = logits.flatten(1).gather(1, parents * logits.shape[-1] + tokens)
+    return chosen.float() - normalizer.gather(1, parents)
 
 
 def best_continuations(logits: Tensor, offsets: Tensor, count: int) -> Continuations:
