@@ -367,7 +367,8 @@ def test_which_score_is_better() -> None:
 
 
 def test_events_name_themselves() -> None:
-    kinds = {kind.__name__: kind.kind for kind in Event.__subclasses__()}
+    told = [kind for kind in Event.__subclasses__() if kind.__module__ == Event.__module__]  # other rooms add theirs
+    kinds = {kind.__name__: kind.kind for kind in told}
     assert len(set(kinds.values())) == len(kinds) == 10
     told = Validated(3, 1.0, math.inf, {"bleu": 2.0}, True, (("a", "b", "c"),), 0.5).as_dict()
     assert told["event"] == "validated"
