@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from clearhead.hardware import multiplies_bfloat16
+from clearhead.mechanism.dropout import draw_seed, drawing_from, drop, seeded
 from clearhead.mechanism.masks import Mask, Span
 from clearhead.mechanism.normalizers import Normalizer, normalized
 from clearhead.mechanism.scores import Score, default_scale, is_product, score_map
@@ -140,7 +141,7 @@ def products(problem: Problem) -> Tensor:
     else:
         weights_BHTS = normalized(scores_BHTS, problem.normalize)
     if problem.dropout:
-        weights_BHTS = F.dropout(weights_BHTS, problem.dropout)
+        weights_BHTS = drop(weights_BHTS, problem.dropout)
     mixed_BHTM = weights_BHTS @ v
     return mixed_BHTM if blind is None else mixed_BHTM.masked_fill(blind, 0.0)
 
@@ -171,16 +172,19 @@ def streamed(problem: Problem) -> Tensor:
 
 
 def _block(problem: Problem, rows: Span) -> Tensor:
+    seed = draw_seed() if problem.dropout else 0
+
     def compute(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         part = cut(replace(problem, q=q, k=k, v=v, bias=bias), rows)
-        return (fused if part.fits_fused_kernel() else products)(part)
+        if not problem.dropout:
+            return (fused if part.fits_fused_kernel() else products)(part)
+        with drawing_from(seeded(seed, q.device)):  # the recomputation drops what the first pass dropped
+            return products(part)
 
+    tensors = (problem.q, problem.k, problem.v, problem.bias)
     if not problem.trains:
-        return compute(problem.q, problem.k, problem.v, problem.bias)
-    keep_random = problem.dropout > 0
-    mixed = checkpoint(
-        compute, problem.q, problem.k, problem.v, problem.bias, use_reentrant=False, preserve_rng_state=keep_random
-    )
+        return compute(*tensors)
+    mixed = checkpoint(compute, *tensors, use_reentrant=False, preserve_rng_state=False)
     assert isinstance(mixed, Tensor)
     return mixed
 

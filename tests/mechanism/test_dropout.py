@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from clearhead.errors import ConfigurationError
-from clearhead.layers.dropout import STEPS, Dropout, drop
+from clearhead.layers.dropout import Dropout
+from clearhead.mechanism.dropout import STEPS, draw_seed, drawing_from, drop, seeded
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 COUNT = 200_003  # a prime, so that the last random word is not used up
@@ -101,3 +104,46 @@ def test_adding_to_the_stream_drops_the_branch_and_never_the_stream() -> None:
 def test_what_is_no_probability_is_refused(p: float) -> None:
     with pytest.raises(ConfigurationError, match=r"\[0, 1\).*got"):
         Dropout(p)
+
+
+def test_a_generator_of_ones_own_decides_alone() -> None:
+    x = torch.ones(1001)
+    device = torch.device("cpu")
+    with drawing_from(seeded(7, device)):
+        torch.manual_seed(1)
+        first = drop(x, 0.3)
+    with drawing_from(seeded(7, device)):
+        torch.manual_seed(2)
+        assert torch.equal(first, drop(x, 0.3))
+        with drawing_from(None):
+            torch.manual_seed(3)
+            outside = drop(x, 0.3)
+    torch.manual_seed(3)
+    assert torch.equal(outside, drop(x, 0.3))
+
+
+def test_threads_draw_from_generators_of_their_own() -> None:
+    """Names a generator in each of two threads that wait for each other: neither sees the other's."""
+    device, together = torch.device("cpu"), threading.Barrier(2, timeout=30)
+
+    def work(seed: int) -> list[torch.Tensor]:
+        with drawing_from(seeded(seed, device)):
+            together.wait()
+            return [drop(torch.ones(4096), 0.5) for _ in range(20)]
+
+    def alone(seed: int) -> list[torch.Tensor]:
+        with drawing_from(seeded(seed, device)):
+            return [drop(torch.ones(4096), 0.5) for _ in range(20)]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(work, (5, 11)))
+    for seed, drawn in zip((5, 11), found, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(drawn, alone(seed), strict=True))
+
+
+def test_seeds_follow_the_default_generator() -> None:
+    torch.manual_seed(5)
+    first = [draw_seed() for _ in range(3)]
+    torch.manual_seed(5)
+    assert first == [draw_seed() for _ in range(3)]
+    assert len(set(first)) == 3
