@@ -93,7 +93,7 @@ def test_the_last_override_wins(recipe: Path) -> None:
         ("tokenizer.shared=1", "tokenizer.shared: expected true or false, got 1"),
         (
             "tokenizer.kind=bep",
-            "tokenizer.kind: expected one of 'bpe', 'unigram', 'characters' or 'words', got \"bep\"",
+            "tokenizer.kind: expected one of 'bpe', 'unigram', 'characters', 'words' or 'bytes', got \"bep\"",
         ),
         ("data.train=3", "data.train: expected a table of settings, got 3"),
         ("data.train.source=7", "data.train.source: expected a string, got 7"),

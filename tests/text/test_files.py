@@ -16,7 +16,7 @@ from clearhead.text.settings import TokenizerSettings
 from clearhead.text.tokenizer import Tokenizer
 
 LINES = ["the cat sat on the mat, 24 times", "der Hund läuft!"] * 4
-KINDS = ("bpe", "unigram", "characters", "words")
+KINDS = ("bpe", "unigram", "characters", "words", "bytes")
 
 
 def learnt(kind: str) -> Tokenizer:

@@ -21,8 +21,8 @@ LINES = [
     "Two men, 24 and 31, don't look at the big fish; they look at each other!",
     "Zwei Männer (24 und 31) schauen sich an: »schöne Größe«.",
 ] * 3
-KINDS: tuple[Kind, ...] = ("bpe", "unigram", "characters", "words")
-SUBWORDS: tuple[Kind, ...] = ("bpe", "unigram")
+KINDS: tuple[Kind, ...] = ("bpe", "unigram", "characters", "words", "bytes")
+EXACT: tuple[Kind, ...] = ("bpe", "unigram", "bytes")
 TRAPS = [
     "",
     " ",
@@ -48,19 +48,49 @@ def learnt(kind: Kind, **changes: object) -> Tokenizer:
 TOKENIZERS = {kind: learnt(kind) for kind in KINDS}
 
 
-@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize("kind", EXACT)
 @pytest.mark.parametrize("text", TRAPS)
 def test_the_way_back_is_exact_where_text_is_a_trap(kind: Kind, text: str) -> None:
     tokenizer = TOKENIZERS[kind]
     assert tokenizer.decode(tokenizer.encode([text])) == [text]
 
 
-@pytest.mark.parametrize("kind", SUBWORDS)
+@pytest.mark.parametrize("kind", EXACT)
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=4))
 @settings(deadline=None, max_examples=150)
 def test_the_way_back_is_exact_for_any_text(kind: Kind, texts: list[str]) -> None:
     tokenizer = TOKENIZERS[kind]
     assert tokenizer.decode(tokenizer.encode(texts)) == texts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(lines=st.lists(st.text(" aeinst.▁\x10\t", max_size=12), max_size=6), last=st.booleans())
+@settings(deadline=None, max_examples=100)
+def test_a_text_can_be_cut_line_by_line(kind: Kind, lines: list[str], last: bool) -> None:
+    tokenizer, ended = TOKENIZERS[kind], [line + "\n" for line in lines]
+    ended[-1:] = [line if last else line.removesuffix("\n") for line in ended[-1:]]
+    whole = "".join(ended)
+    (together,) = tokenizer.encode([whole])
+    one_by_one = [index for row in tokenizer.encode(ended) for index in row]
+    assert one_by_one == together
+    if kind in EXACT:
+        assert tokenizer.decode([together]) == [whole]
+
+
+def test_line_ends_are_learnt_like_any_character() -> None:
+    for kind in KINDS:
+        tokenizer = learn_tokenizer(TokenizerSettings(kind=kind, vocabulary=400), [line + "\n" for line in LINES])
+        (ids,) = tokenizer.encode([LINES[0] + "\n" + LINES[1]])
+        assert tokenizer.decode([ids]) == [LINES[0] + "\n" + LINES[1]]
+        if kind in ("bpe", "unigram"):
+            assert ".\n" in tokenizer.vocabulary()
+
+
+def test_bytes_are_the_bytes_of_the_text() -> None:
+    tokenizer = TOKENIZERS["bytes"]
+    assert tokenizer.size == 4 + 256
+    (ids,) = tokenizer.encode(["é\n"])
+    assert [index - 4 for index in ids] == list("é\n".encode())
 
 
 @given(text=st.text("aeinst .,▁\x1001<>/", max_size=40), seed=st.integers(0, 1 << 40))
@@ -83,7 +113,7 @@ def test_the_way_back_is_exact_inside_the_vocabulary(kind: Kind) -> None:
 def test_no_text_becomes_a_special_token(kind: Kind, parts: list[str]) -> None:
     (ids,) = TOKENIZERS[kind].encode(["".join(parts)])
     assert not {PAD, START, END} & set(ids)
-    assert kind not in SUBWORDS or UNKNOWN not in ids
+    assert kind not in EXACT or UNKNOWN not in ids
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])

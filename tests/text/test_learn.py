@@ -20,7 +20,7 @@ from clearhead.text.unigram import learn_unigram
 
 def test_lines_are_read_once_as_a_stream() -> None:
     stream = iter(["ein Haus", "zwei Häuser"] * 5)
-    for kind in ("bpe", "unigram", "words", "characters"):
+    for kind in ("bpe", "unigram", "words", "characters", "bytes"):
         lines = ["ein Haus", "zwei Häuser"] * 5
         settings = TokenizerSettings(kind=kind, vocabulary=300)
         assert learn_tokenizer(settings, iter(lines)).fingerprint == learn_tokenizer(settings, lines).fingerprint
@@ -28,7 +28,7 @@ def test_lines_are_read_once_as_a_stream() -> None:
     assert next(stream, None) is None
 
 
-@pytest.mark.parametrize("kind", ["bpe", "unigram", "characters", "words"])
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "characters", "words", "bytes"])
 @pytest.mark.parametrize("lines", [[], ["", ""]])
 def test_no_text_is_refused(kind: str, lines: list[str]) -> None:
     with pytest.raises(DataError, match="no text to learn a vocabulary from"):
@@ -156,7 +156,7 @@ def test_a_frequent_word_keeps_being_cut_at_random() -> None:
         ({"kind": "unigram", "subword_dropout": 0.1}, 'subword_dropout is a property of kind = "bpe"'),
         ({"subword_samples": 3}, "the same segmentation again and again"),
         ({"subword_dropout": 1.0}, "less than 1"),
-        ({"kind": "wordpiece"}, "'bpe', 'unigram', 'characters' or 'words'"),
+        ({"kind": "wordpiece"}, "'bpe', 'unigram', 'characters', 'words' or 'bytes'"),
         ({"vocabulary": "8000"}, "valid integer"),
     ],
 )

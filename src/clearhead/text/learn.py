@@ -1,4 +1,4 @@
-"""Learn a vocabulary from lines of text: byte-pair encoding, unigram, characters or words.
+"""Learn a vocabulary from lines of text: byte-pair encoding, unigram, characters, words, or none for bytes.
 
 The lines are read once, as a stream; the kinds that need to see them twice (to choose the alphabet before the
 pieces) keep them in a temporary file, not in memory. The same lines give the same tokenizer, to the byte. This file
@@ -77,11 +77,20 @@ def _learn_unigram(settings: TokenizerSettings, lines: Iterable[str]) -> tokeniz
     return _finish(backend, model)
 
 
+def _learn_bytes(settings: TokenizerSettings, lines: Iterable[str]) -> tokenizers.Tokenizer:
+    backend = _empty(settings, models.BPE(unk_token=_UNKNOWN_PIECE))
+    _refuse_nothing(any(lines))
+    vocabulary = {piece: index for index, piece in enumerate(_reserved_pieces(settings))}
+    model: dict[str, Any] = json.loads(backend.to_str())["model"]
+    return _finish(backend, {**model, "vocab": vocabulary, "merges": [], "byte_fallback": True})
+
+
 _LEARNERS: dict[Kind, Callable[[TokenizerSettings, Iterable[str]], tokenizers.Tokenizer]] = {
     "bpe": _learn_bpe,
     "unigram": _learn_unigram,
     "characters": _learn_characters,
     "words": _learn_words,
+    "bytes": _learn_bytes,
 }
 
 
@@ -111,14 +120,14 @@ def _train(
         outside = dict.fromkeys(map(ord, counts.keys() - set(alphabet)))
         spool.seek(0)
         # A space is counted as its mark, so it is never among the characters taken out here.
-        backend.train_from_iterator((line.rstrip("\n").translate(outside) for line in spool), trainer)
+        backend.train_from_iterator((json.loads(line).translate(outside) for line in spool), trainer)
     model: dict[str, Any] = json.loads(backend.to_str())["model"]
     return model
 
 
 def _copied(lines: Iterable[str], spool: Any) -> Iterator[str]:
     for line in lines:
-        spool.write(line + "\n")
+        spool.write(json.dumps(line, ensure_ascii=False) + "\n")  # a text may hold line ends of its own
         yield line
 
 
@@ -126,7 +135,7 @@ def _count_characters(backend: tokenizers.Tokenizer, lines: Iterable[str]) -> Co
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(backend.normalizer.normalize_str(line))
-    _refuse_nothing(counts)
+    _refuse_nothing(bool(counts))
     return counts
 
 
@@ -139,16 +148,16 @@ def _count_words(backend: tokenizers.Tokenizer, lines: Iterable[str]) -> Counter
         while len(counts) > _MOST_WORDS:
             least += 1
             counts = Counter({word: count for word, count in counts.items() if count >= least})
-    _refuse_nothing(counts)
+    _refuse_nothing(bool(counts))
     return counts
 
 
 def _inside(words: Counter[str], alphabet: Collection[str]) -> Counter[str]:
     """The words cut at every character outside ``alphabet``."""
-    borders = {ord(character): "\n" for word in words for character in word if character not in alphabet}
+    borders = {ord(character): "\0" for word in words for character in word if character not in alphabet}
     counts: Counter[str] = Counter()
     for word, count in words.items():
-        for part in word.translate(borders).split("\n"):
+        for part in word.translate(borders).split("\0"):
             counts[part] += count
     del counts[""]
     return counts
@@ -169,6 +178,6 @@ def _reserved_pieces(settings: TokenizerSettings) -> list[str]:
     return [*SPECIAL_PIECES, *(_BYTE_PIECES if settings.has_bytes else [])]
 
 
-def _refuse_nothing(counts: Counter[str]) -> None:
-    if not counts:
+def _refuse_nothing(something: bool) -> None:
+    if not something:
         raise DataError("there is no text to learn a vocabulary from: every line is empty, or there are no lines")

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from clearhead.settings import Settings
 
-Kind = Literal["bpe", "unigram", "characters", "words"]
+Kind = Literal["bpe", "unigram", "characters", "words", "bytes"]
 
 SPECIALS = 4
 BYTES = 256
@@ -18,9 +18,9 @@ class TokenizerSettings(Settings):
     """How text becomes tokens.
 
     ``kind``: byte-pair encoding (Sennrich et al. 2016, arXiv 1508.07909), unigram language model (Kudo 2018, arXiv
-    1804.10959), single characters, or whole words. ``vocabulary`` is an upper bound that includes the four special
-    pieces and, with ``byte_fallback``, the 256 bytes into which characters outside the vocabulary are cut, so that
-    no text is ever unknown. ``subword_dropout`` is BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267), of the
+    1804.10959), single characters, whole words, or the bytes of UTF-8, of which nothing needs to be learnt.
+    ``vocabulary`` is an upper bound that includes the four special pieces and, with ``byte_fallback``, the 256 bytes
+    into which characters outside the vocabulary are cut, so that no text is ever unknown. ``subword_dropout`` is BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267), of the
     training side only; ``subword_samples`` segmentations are stored, and epoch e reads number e modulo that, which
     is how a random segmentation stays exactly resumable.
     """
@@ -36,8 +36,8 @@ class TokenizerSettings(Settings):
 
     @property
     def has_bytes(self) -> bool:
-        """Whether the vocabulary holds the 256 byte pieces: subword kinds with ``byte_fallback``."""
-        return self.byte_fallback and self.kind in ("bpe", "unigram")
+        """Whether the vocabulary holds the 256 byte pieces: bytes, and subword kinds with ``byte_fallback``."""
+        return self.kind == "bytes" or (self.byte_fallback and self.kind in ("bpe", "unigram"))
 
     @property
     def reserved(self) -> int:
@@ -46,7 +46,11 @@ class TokenizerSettings(Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.vocabulary <= self.reserved:
+        if self.kind == "bytes" and self.vocabulary < self.reserved:
+            raise ValueError(
+                f"vocabulary {self.vocabulary} has no room for {SPECIALS} special pieces and {BYTES} bytes"
+            )
+        if self.kind != "bytes" and self.vocabulary <= self.reserved:
             raise ValueError(
                 f"vocabulary {self.vocabulary} leaves nothing to learn: {SPECIALS} special pieces and {BYTES} bytes "
                 f"come first, so give at least {self.reserved + 1}, or byte_fallback = false"
