@@ -20,9 +20,10 @@ class TokenizerSettings(Settings):
     ``kind``: byte-pair encoding (Sennrich et al. 2016, arXiv 1508.07909), unigram language model (Kudo 2018, arXiv
     1804.10959), single characters, whole words, or the bytes of UTF-8, of which nothing needs to be learnt.
     ``vocabulary`` is an upper bound that includes the four special pieces and, with ``byte_fallback``, the 256 bytes
-    into which characters outside the vocabulary are cut, so that no text is ever unknown. ``subword_dropout`` is BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267), of the
-    training side only; ``subword_samples`` segmentations are stored, and epoch e reads number e modulo that, which
-    is how a random segmentation stays exactly resumable.
+    into which characters outside the vocabulary are cut, so that no text is ever unknown. ``subword_dropout`` is
+    BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267), of the training side only; ``subword_samples``
+    segmentations are stored, and epoch e reads number e modulo that, which is how a random segmentation stays
+    exactly resumable.
     """
 
     kind: Kind = "bpe"
