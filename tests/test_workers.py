@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from clearhead.generation.workers import side_by_side, useful_workers
+from clearhead.workers import side_by_side, useful_workers
 
 
 @pytest.fixture

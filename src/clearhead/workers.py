@@ -1,7 +1,7 @@
-"""Batches side by side: several threads with one core each, instead of one whose every operation is shared out.
+"""Work side by side: several threads with their share of the cores, instead of one whose every operation is shared out.
 
-The operations of a decoding step are small, so sharing each among cores costs much of what it gains, and on a busy
-machine nearly everything: all wait for the slowest. Batches need nothing of each other. Knows nothing of decoding.
+The operations of a small model are small, so sharing each among cores costs much of what it gains, and on a busy
+machine nearly everything: all wait for the slowest. Batches need nothing of each other. Knows nothing of what is done.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], workers:
         return [work(item) for item in items]
     threads = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(
+            workers, initializer=torch.set_num_threads, initargs=(max(1, threads // workers),)
+        ) as pool:
             return list(pool.map(work, items))
     finally:
         torch.set_num_threads(threads)  # the number that threads of others begin with, which the workers have changed

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 FILE_LINES, FUNCTION_LINES, ARGUMENTS = 300, 50, 8
-WORDS = {"errors", "hardware", "settings", "shapes"}  # what everybody may import
+WORDS = {"errors", "hardware", "settings", "shapes", "workers"}  # what everybody may import
 BELOW_RECIPES = {"models", "training", "tasks", "text", "data", "generation"}
 MAY_IMPORT: dict[str, set[str]] = {
     "mechanism": set(),
@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"text"},
     "generation": set(),
     "tasks": {"text", "data", "generation"},
-    "training": {"tasks", "text", "data", "generation"},
+    "training": {"tasks", "text", "data", "generation", "mechanism"},
     "inspection": {"mechanism"},
     "recipes": BELOW_RECIPES,
     "service": BELOW_RECIPES | {"recipes", "inspection", "mechanism", "layers"},

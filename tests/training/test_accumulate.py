@@ -32,7 +32,7 @@ def gradients(model: nn.Module) -> dict[str, Tensor]:
 @functools.cache
 def whole() -> tuple[dict[str, Tensor], float]:
     model = exact()
-    gradient = Accumulation(model, lambda batch: sentence_loss(model, batch, 0.1))(cut(32), StopFlag())
+    gradient = Accumulation(model, lambda model, batch: sentence_loss(model, batch, 0.1))(cut(32), StopFlag())
     assert gradient is not None
     return gradients(model), gradient.loss
 
@@ -46,7 +46,7 @@ def test_one_batch_of_32_is_many_smaller_ones(size: int) -> None:
     """Sentences have 1 … 11 letters, so batches of equal numbers of rows have unequal numbers of tokens."""
     expected, loss = whole()
     model = exact()
-    gradient = Accumulation(model, lambda batch: sentence_loss(model, batch, 0.1))(cut(size), StopFlag())
+    gradient = Accumulation(model, lambda model, batch: sentence_loss(model, batch, 0.1))(cut(size), StopFlag())
     assert gradient is not None
     assert gradient.loss == pytest.approx(loss, rel=1e-12)
     for name, found in gradients(model).items():
@@ -66,7 +66,7 @@ def test_the_mean_of_means_would_be_another_gradient() -> None:
 
 def test_norm_and_clipping() -> None:
     model = exact()
-    accumulation = Accumulation(model, lambda batch: sentence_loss(model, batch))
+    accumulation = Accumulation(model, lambda model, batch: sentence_loss(model, batch))
     gradient = accumulation(cut(32), StopFlag())
     assert gradient is not None
     norm = float(torch.cat([part.flatten() for part in gradients(model).values()]).norm())
@@ -82,18 +82,18 @@ def test_norm_and_clipping() -> None:
 class Cramped:
     """A loss that runs out of memory on more than ``rows`` rows, in the forward or half-way through the backward."""
 
-    def __init__(self, model: nn.Module, rows: int, phase: str) -> None:
-        self.model, self.rows, self.phase = model, rows, phase
+    def __init__(self, rows: int, phase: str) -> None:
+        self.rows, self.phase = rows, phase
         self.refused = 0
 
-    def __call__(self, batch: PairBatch) -> Loss:
-        loss = sentence_loss(self.model, batch, 0.1)
+    def __call__(self, model: nn.Module, batch: PairBatch) -> Loss:
+        loss = sentence_loss(model, batch, 0.1)
         if len(batch) <= self.rows:
             return loss
         self.refused += 1
         if self.phase == "forward":
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return Loss(_Fails.apply(loss.total, self.model.output_weight), loss.nll, loss.count)
+        return Loss(_Fails.apply(loss.total, model.output_weight), loss.nll, loss.count)
 
 
 class _Fails(torch.autograd.Function):
@@ -115,7 +115,7 @@ class _Fails(torch.autograd.Function):
 def test_where_memory_runs_out_the_batch_is_split_and_the_gradient_is_the_same(phase: str, sizes: int) -> None:
     expected, loss = whole()
     model = exact()
-    cramped = Cramped(model, 9, phase)
+    cramped = Cramped(9, phase)
     gradient = Accumulation(model, cramped)(cut(sizes), StopFlag())
     assert gradient is not None
     assert cramped.refused > 1
@@ -129,13 +129,13 @@ def test_where_memory_runs_out_the_batch_is_split_and_the_gradient_is_the_same(p
 def test_a_single_sentence_that_does_not_fit_is_an_error_that_says_so() -> None:
     model = exact()
     with pytest.raises(RunError, match=r"single sentence pair of \d+ source and \d+ target tokens"):
-        Accumulation(model, Cramped(model, 0, "forward"))(cut(4), StopFlag())
+        Accumulation(model, Cramped(0, "forward"))(cut(4), StopFlag())
 
 
 def test_other_errors_are_not_taken_for_lack_of_memory() -> None:
     model = exact()
 
-    def fails(batch: PairBatch) -> Loss:
+    def fails(model: nn.Module, batch: PairBatch) -> Loss:
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes do not fit"):
@@ -146,7 +146,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory() -> None:
 def test_a_stop_half_way_changes_nothing() -> None:
     model, stop, seen = toys.model(), StopFlag(), []
 
-    def loss(batch: PairBatch) -> Loss:
+    def loss(model: nn.Module, batch: PairBatch) -> Loss:
         seen.append(len(batch))
         stop.set() if len(seen) == 3 else None
         return sentence_loss(model, batch)
@@ -161,7 +161,7 @@ def test_a_stop_half_way_changes_nothing() -> None:
 def test_what_is_not_finite_is_told(place: str) -> None:
     model = exact()
 
-    def loss(batch: PairBatch) -> Loss:
+    def loss(model: nn.Module, batch: PairBatch) -> Loss:
         found = sentence_loss(model, batch)
         factor = torch.tensor(float("inf" if place == "loss" else "nan"), dtype=torch.float64)
         return Loss(found.total * (factor if place == "loss" else 1), found.nll, found.count)

@@ -17,7 +17,7 @@ from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.protocol import END, PAD, AnyState, Decodable
 from clearhead.generation.search import Propose, Sources, search
 from clearhead.generation.settings import DecodingSettings
-from clearhead.generation.workers import side_by_side, useful_workers
+from clearhead.workers import side_by_side, useful_workers
 
 SHORTEST = 8  # sources count as at least this long: a row's logits cost memory however short its source is
 

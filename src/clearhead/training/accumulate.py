@@ -8,7 +8,7 @@ the batch in question halved. Values come to the host once an update.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from clearhead.data.batch import PairBatch
 from clearhead.errors import RunError
 from clearhead.training import randomness
-from clearhead.training.loss import Loss
 from clearhead.training.signals import StopFlag
+from clearhead.training.team import Objective, Team
 
-Objective = Callable[[PairBatch], Loss]
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -42,11 +41,10 @@ class Gradient:
 
 
 class Accumulation:
-    """Gradients of ``objective`` for ``model``, whose parameters receive them."""
+    """Gradients of ``objective`` for ``model``, whose parameters receive them; ``members`` see ``team``."""
 
-    def __init__(self, model: nn.Module, objective: Objective) -> None:
-        self.model = model
-        self.objective = objective
+    def __init__(self, model: nn.Module, objective: Objective, members: int = 1) -> None:
+        self.team = Team(model, objective, members)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.device, self.dtype = self.parameters[0].device, self.parameters[0].dtype
 
@@ -71,13 +69,13 @@ class Accumulation:
                 randomness.restore(before, self.device)
             else:
                 done += 1
+        self.team.gather()
         loss, nll, norm = self._values(sums)
         return Gradient(loss / tokens, nll / tokens, norm, tokens, len(waiting), trouble)
 
     def forget(self) -> None:
         """Drop the gradient."""
-        for parameter in self.parameters:
-            parameter.grad = None
+        self.team.forget()
 
     def clip(self, norm: float, largest: float) -> None:
         """Shorten a gradient of global norm ``norm`` to ``largest``; a shorter one is left as it is."""
@@ -93,14 +91,14 @@ class Accumulation:
     def _add(self, batch: PairBatch, sums: _Sums) -> str:
         """Add one batch's share; the words of the failure where memory ran out, else nothing."""
         try:
-            loss = self.objective(batch.to(self.device) if self.device.type != "cpu" else batch)
-            loss.total.backward(sums.share.to(loss.total.dtype))  # type: ignore[no-untyped-call]
+            losses = self.team.add(batch.to(self.device) if self.device.type != "cpu" else batch, sums.share)
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
             return str(error).partition("\n")[0] or "out of memory"
-        sums.loss += loss.total.detach()
-        sums.nll += loss.nll.detach()
+        for loss in losses:
+            sums.loss += loss.total
+            sums.nll += loss.nll
         return ""
 
     def _values(self, sums: _Sums) -> list[float]:
