@@ -35,7 +35,8 @@ class TrainingSettings(Settings):
     ``patience`` counts validations without improvement of ``watch``, 0 for no early stopping. ``keep`` says which
     weights the run ends with: the average of the last ``average`` snapshots, the best validated, the last, or ("auto")
     whichever of these validates best. ``precision`` "auto" is bfloat16 where the machine multiplies it natively, else
-    float32; the weights themselves are float32 always. ``threads`` is left to torch where it is not given.
+    float32; the weights themselves are float32 always. ``threads`` is left to torch where it is not given;
+    ``side_by_side`` parts of a batch share them, by default one a thread on a CPU (see ``training.team``).
     """
 
     batch_tokens: Count = 4096
@@ -56,6 +57,7 @@ class TrainingSettings(Settings):
     clip: NotNegative = 1.0
     precision: Precision = "auto"
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    side_by_side: Annotated[int, Field(ge=1, le=64)] | None = None
 
     log_every: Count = 50
     validate_every: Count = 1000

@@ -25,6 +25,7 @@ from clearhead.training.settings import Precision, TrainingSettings
 from clearhead.training.signals import StopFlag
 from clearhead.training.spikes import remember, spike
 from clearhead.training.stream import BatchStream
+from clearhead.training.team import useful_members
 from clearhead.training.teacher_forcing import TeacherForced, sentence_loss
 
 
@@ -39,7 +40,7 @@ class Updates:
         self.settings = settings
         self.precision = precision
         self.random: dict[str, Tensor] = {}
-        self.gradient = Accumulation(model, self._loss)
+        self.gradient = Accumulation(model, self._loss, settings.side_by_side or useful_members(model))
 
     def take(self, stream: BatchStream, course: Course, stop: StopFlag) -> list[Event] | None:
         """Take the next update and note it in ``course``; what there is to tell of it.
@@ -65,9 +66,9 @@ class Updates:
         _measure(course, batches, gradient, time.perf_counter() - began)
         return events
 
-    def _loss(self, batch: PairBatch) -> Loss:
+    def _loss(self, model: nn.Module, batch: PairBatch) -> Loss:
         with autocast(self.precision, self.gradient.device):
-            return sentence_loss(cast(TeacherForced, self.model), batch, self.settings.label_smoothing)
+            return sentence_loss(cast(TeacherForced, model), batch, self.settings.label_smoothing)
 
     def _apply(self, gradient: Gradient, update: int) -> None:
         if self.settings.clip:
