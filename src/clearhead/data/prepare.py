@@ -58,7 +58,7 @@ def prepare_pairs(
     ledger = Ledger(strict=settings.bad_lines == "refuse")
     policy = Policy(settings, data_paths(files, folder), ledger)
     segmenter = Segmenter(tokenizers, samples, dropout, seed)
-    with _complete_or_absent(out) as partial:
+    with complete_or_absent(out) as partial:
         writer = CorpusWriter(partial, (tokenizers[0].size, tokenizers[1].size), samples)
         with writer, (partial / "hashes").open("wb") as hashes:
             for read in _portions(read_pairs(files, folder, ledger)):
@@ -90,7 +90,7 @@ def input_fingerprints(files: PairFiles, folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _complete_or_absent(out: Path) -> Iterator[Path]:
+def complete_or_absent(out: Path) -> Iterator[Path]:
     """A folder to fill that takes the name ``out`` at the end, or vanishes."""
     partial, previous = out.with_name(out.name + ".partial"), out.with_name(out.name + ".previous")
     try:
