@@ -1,4 +1,4 @@
-"""The optimiser, and its state as named tensors: AdamW (arXiv 1711.05101) or SGD with momentum, fused where possible.
+"""The optimiser, and its state as named tensors: AdamW (arXiv 1711.05101), Muon, or SGD with momentum.
 
 Weight decay acts on the matrices of linear maps only, not on norms, biases, embeddings or positions. The state is keyed
 by parameter name, so that it can lie in a safetensors file and be put back to the bit.
@@ -7,12 +7,14 @@ by parameter name, so that it can lie in a safetensors file and be put back to t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from clearhead.errors import RunError
+from clearhead.training.muon import Muon
 from clearhead.training.settings import TrainingSettings
 
 SEPARATOR = "/"
@@ -24,10 +26,14 @@ def build_optimizer(model: nn.Module, settings: TrainingSettings) -> Optimizer:
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in model.parameters())
     if settings.optimizer == "sgd":
         return SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, fused=fused)
+    if settings.optimizer == "muon":
+        share = settings.matrix_learning_rate / settings.learning_rate
+        groups = with_matrices(groups, model, {"momentum": settings.momentum, "rate_share": share, "fused": False})
+        return Muon(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=fused)
     return AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=fused)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """The trainable parameters, those that decay first; a tied parameter once."""
     free = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     decaying: list[nn.Parameter] = []
@@ -35,11 +41,23 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
     for name, parameter in trainable(model):
         embeds = id(parameter) in free or "positions" in name.split(".")
         (staying if parameter.dim() < 2 or embeds else decaying).append(parameter)
-    groups: list[dict[str, object]] = [
+    groups: list[dict[str, Any]] = [
         {"params": decaying, "weight_decay": weight_decay},
         {"params": staying, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def with_matrices(groups: list[dict[str, Any]], model: nn.Module, extra: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Split the matrices inside the blocks from each group into one of their own, which has ``extra`` on top."""
+    stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    inside = {id(p) for stack in stacks for p in stack.parameters() if p.dim() == 2}
+    split: list[dict[str, Any]] = []
+    for group in groups:
+        matrices = [p for p in group["params"] if id(p) in inside]
+        others = [p for p in group["params"] if id(p) not in inside]
+        split += [{**group, "params": others}, {**group, "params": matrices, **extra}]
+    return [group for group in split if group["params"]]
 
 
 def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -48,9 +66,9 @@ def trainable(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 
 
 def set_learning_rate(optimizer: Optimizer, value: float) -> None:
-    """Use ``value`` from the next step on."""
+    """Use ``value`` from the next step on; a group with a ``rate_share``, that multiple of it."""
     for group in optimizer.param_groups:
-        group["lr"] = value
+        group["lr"] = value * group.get("rate_share", 1.0)
 
 
 def state_tensors(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:

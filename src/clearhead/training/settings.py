@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from clearhead.settings import Settings
 
 Schedule = Literal["inverse_sqrt", "cosine", "linear", "constant"]
-Optimizer = Literal["adamw", "sgd"]
+Optimizer = Literal["adamw", "muon", "sgd"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Watch = Literal["loss", "bleu", "chrf", "exact_match"]
 Keep = Literal["auto", "average", "best", "last"]
@@ -30,6 +30,8 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 class TrainingSettings(Settings):
     """Everything that decides the course of one training run, given its model and its data.
 
+    ``optimizer`` "muon" moves the matrices inside the blocks at ``matrix_learning_rate`` with ``momentum``, which is
+    sgd's too, and everything else as "adamw" does; both rates follow the same schedule.
     ``updates`` is also the horizon of the cosine and linear schedules. ``final_learning_rate`` is the share of
     ``learning_rate`` that is left at the end of those two. ``clip`` is the largest global gradient norm, 0 for none.
     ``patience`` counts validations without improvement of ``watch``, 0 for no early stopping. ``keep`` says which
@@ -50,6 +52,7 @@ class TrainingSettings(Settings):
     momentum: Beta = 0.9
     weight_decay: NotNegative = 0.0
     learning_rate: Positive = 0.001
+    matrix_learning_rate: Positive = 0.02
     schedule: Schedule = "inverse_sqrt"
     warmup: CountOrOff = 1000
     final_learning_rate: Fraction = 0.0
