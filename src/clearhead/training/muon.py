@@ -33,7 +33,7 @@ class Muon(AdamW):
         groups = self.param_groups
         self.param_groups = [group for group in groups if "momentum" not in group]
         try:
-            loss: float | None = super().step(closure)  # type: ignore[no-untyped-call]
+            loss: float | None = super().step(closure)
         finally:
             self.param_groups = groups
         for group in groups:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.data.batch import PairBatch
+from clearhead.hardware import keep_memory
 from clearhead.mechanism.dropout import draw_seed, drawing_from, seeded
 from clearhead.training.loss import Loss
 from clearhead.workers import side_by_side
@@ -47,6 +48,7 @@ class Team:
     """``members`` threads that work on the batches of ``model``; with one, the model itself works in this thread."""
 
     def __init__(self, model: nn.Module, objective: Objective, members: int) -> None:
+        keep_memory()
         self.objective = objective
         self.parameters = list(model.parameters())
         self.models = [model, *(_sharing(model) for _ in range(members - 1))]
