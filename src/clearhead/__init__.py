@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         RunError,
         ShapeError,
     )
-    from clearhead.mechanism import masks, scores, textbook
+    from clearhead.mechanism import biases, masks, normalizers, scores, textbook
     from clearhead.mechanism.attention import attention, attention_scores, attention_weights
     from clearhead.recipes.read import read_recipe
     from clearhead.recipes.schema import Recipe
@@ -38,8 +38,10 @@ __all__ = [
     "attention",
     "attention_scores",
     "attention_weights",
+    "biases",
     "load",
     "masks",
+    "normalizers",
     "read_recipe",
     "scores",
     "textbook",
@@ -62,7 +64,9 @@ _HOMES = {
     "train": "clearhead.service.train",
 }
 _MODULES = {
+    "biases": "clearhead.mechanism.biases",
     "masks": "clearhead.mechanism.masks",
+    "normalizers": "clearhead.mechanism.normalizers",
     "scores": "clearhead.mechanism.scores",
     "textbook": "clearhead.mechanism.textbook",
 }

@@ -13,13 +13,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from clearhead.errors import ConfigurationError, ShapeError
+from clearhead.errors import ConfigurationError
 from clearhead.mechanism import textbook
+from clearhead.mechanism.biases import Bias, as_bias
 from clearhead.mechanism.masks import Mask, as_mask
 from clearhead.mechanism.normalizers import Normalizer, normalizer
 from clearhead.mechanism.paths import TILE, Problem, choose, visibility
 from clearhead.mechanism.scores import Score, scorer
-from clearhead.shapes import FLOATS, check_broadcastable, check_over_map, check_queries_keys, check_values
+from clearhead.shapes import check_broadcastable, check_over_map, check_queries_keys, check_values
 
 
 def attention(
@@ -28,7 +29,7 @@ def attention(
     v: Tensor,
     *,
     mask: Tensor | Mask | None = None,
-    bias: Tensor | None = None,
+    bias: Tensor | Bias | None = None,
     scale: float | None = None,
     softcap: float | None = None,
     score: Score = "scaled_dot",
@@ -42,11 +43,14 @@ def attention(
         k: keys (B, G, S, D); G divides H, each key head serves H / G neighbouring query heads.
         v: values (B, G, S, M).
         mask: boolean, broadcastable to (B, H, T, S), True = may look; or a ``clearhead.masks`` expression.
-        bias: float, broadcastable to (B, H, T, S), added to the scaled score; −inf masks.
+        bias: float, broadcastable to (B, H, T, S), added to the scaled score; −inf masks; or a ``clearhead.biases``
+            expression, of which no map is written out.
         scale: factor on the score; 1/√D for "scaled_dot" and 1 otherwise when not given.
         softcap: c replaces a scaled score s by c · tanh(s / c) before the bias.
-        score: "dot", "scaled_dot", or a callable (q, k) → (B, H, T, S).
-        normalize: "softmax", or a callable on the masked scores.
+        score: "dot", "scaled_dot", ``clearhead.scores.Additive`` or ``Bilinear``, or a callable (q, k) → (B, H, T, S)
+            that scores every query by itself: it is asked for some queries at a time.
+        normalize: "softmax", "relu", "relu_mean", "sigmoid", "sparsemax", "entmax15", or a callable on the
+            masked scores.
         dropout: probability with which a weight is set to 0 (the others scaled up); 0 for none.
 
     Returns:
@@ -72,7 +76,7 @@ def attention_scores(
     q: Tensor,
     k: Tensor,
     *,
-    bias: Tensor | None = None,
+    bias: Tensor | Bias | None = None,
     scale: float | None = None,
     softcap: float | None = None,
     score: Score = "scaled_dot",
@@ -87,7 +91,7 @@ def attention_weights(
     k: Tensor,
     *,
     mask: Tensor | Mask | None = None,
-    bias: Tensor | None = None,
+    bias: Tensor | Bias | None = None,
     scale: float | None = None,
     softcap: float | None = None,
     score: Score = "scaled_dot",
@@ -106,7 +110,7 @@ def _checked(
     q: Tensor,
     k: Tensor,
     mask: Tensor | Mask | None,
-    bias: Tensor | None,
+    bias: Tensor | Bias | None,
     scale: float | None,
     softcap: float | None,
 ) -> Mask | None:
@@ -114,9 +118,9 @@ def _checked(
     check_queries_keys(q, k)
     full = (q.shape[0], q.shape[1], q.shape[2], k.shape[2])
     if bias is not None:
-        check_over_map("bias", bias, full, q.device)
-        if bias.dtype not in FLOATS:
-            raise ShapeError(f"bias must be float, got {bias.dtype}; a boolean map of who may look belongs into mask")
+        if isinstance(bias, Tensor):
+            check_over_map("bias", bias, full, q.device)
+        check_broadcastable("bias", as_bias(bias).shape(full), full)
     if scale is not None and not math.isfinite(scale):
         raise ConfigurationError(f"scale must be a finite number, got {scale}")
     if softcap is not None and not (softcap > 0 and math.isfinite(softcap)):

@@ -1,5 +1,11 @@
 """Normalisers: from masked scores (−inf = may not look) to weights along the last dimension.
 
+    softmax     exp(s) / Σ exp(s)
+    relu        max(s, 0), as it is                        rows sum to anything
+    relu_mean   max(s, 0) / number of visible keys         (Wortsman et al., arXiv 2309.08586)
+    sigmoid     1 / (1 + exp(−s)), each key for itself     (Ramapuram et al., arXiv 2409.04431)
+    sparsemax, entmax15                                    rows sum to 1 with exact zeros: ``mechanism.sparse``
+
 Each returns exactly 0 for a masked key. A row of −inf belongs to a query that may see nothing; no normaliser ever gets
 it, so a user's own callable need not know of such rows.
 """
@@ -14,10 +20,12 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import ConfigurationError, nearest
+from clearhead.mechanism.sparse import entmax15, sparsemax
 from clearhead.shapes import check_map
 
 NormalizerFunction = Callable[[Tensor], Tensor]
-Normalizer = Literal["softmax"] | NormalizerFunction
+NormalizerName = Literal["softmax", "relu", "relu_mean", "sigmoid", "sparsemax", "entmax15"]
+Normalizer = NormalizerName | NormalizerFunction
 
 
 def softmax(scores: Tensor) -> Tensor:
@@ -25,7 +33,30 @@ def softmax(scores: Tensor) -> Tensor:
     return torch.softmax(scores, -1)
 
 
-NORMALIZERS: dict[str, NormalizerFunction] = {"softmax": softmax}
+def relu(scores: Tensor) -> Tensor:
+    """max(s, 0): a key with a negative score gets nothing, and a row may sum to anything, 0 included."""
+    return torch.relu(scores)
+
+
+def relu_mean(scores: Tensor) -> Tensor:
+    """max(s, 0) divided by the number of keys that are visible in the row."""
+    visible = (scores != -math.inf).sum(-1, keepdim=True).clamp_(min=1)
+    return torch.relu(scores) / visible
+
+
+def sigmoid(scores: Tensor) -> Tensor:
+    """1 / (1 + exp(−s)): each key is weighted for itself. A bias of −log n, n keys, starts it where softmax starts."""
+    return torch.sigmoid(scores)
+
+
+NORMALIZERS: dict[str, NormalizerFunction] = {
+    "softmax": softmax,
+    "relu": relu,
+    "relu_mean": relu_mean,
+    "sigmoid": sigmoid,
+    "sparsemax": sparsemax,
+    "entmax15": entmax15,
+}
 
 
 def normalizer(normalize: Normalizer) -> NormalizerFunction:

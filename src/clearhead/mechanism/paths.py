@@ -21,10 +21,11 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from clearhead.hardware import multiplies_bfloat16
+from clearhead.mechanism.biases import Bias, as_bias
 from clearhead.mechanism.dropout import draw_seed, drawing_from, drop, seeded
 from clearhead.mechanism.masks import Mask, Span
 from clearhead.mechanism.normalizers import Normalizer, normalized
-from clearhead.mechanism.scores import Score, default_scale, is_product, score_map
+from clearhead.mechanism.scores import Score, default_scale, is_product, product_queries, score_map
 from clearhead.mechanism.textbook import repeat_heads
 from clearhead.shapes import Map
 
@@ -40,7 +41,7 @@ class Problem:
     k: Tensor
     v: Tensor
     mask: Mask | None = None
-    bias: Tensor | None = None
+    bias: Tensor | Bias | None = None
     scale: float | None = None
     softcap: float | None = None
     score: Score = "scaled_dot"
@@ -72,14 +73,15 @@ class Problem:
 
     @property
     def trains(self) -> bool:
-        """True when a backward pass will come through."""
+        """True when a backward pass will come through; a callable may have parameters of its own."""
         learned = self.q.requires_grad or self.k.requires_grad or self.v.requires_grad
+        learned = learned or callable(self.score) or callable(self.normalize)
         return torch.is_grad_enabled() and (learned or self.learns_bias)
 
     @property
     def learns_bias(self) -> bool:
         """True when the bias wants a gradient."""
-        return torch.is_grad_enabled() and self.bias is not None and self.bias.requires_grad
+        return self.bias is not None and as_bias(self.bias).learns(self.q.device)
 
     def fits_fused_kernel(self) -> bool:
         """True when torch's kernel computes the same function; its CPU kernel has no dropout and no bias gradient."""
@@ -98,9 +100,11 @@ def choose(problem: Problem) -> Callable[[Problem], Tensor]:
 
 def given_map(problem: Problem) -> int:
     """Elements of the map of mask and bias that the fused kernel has to be given: a padding mask's has one row."""
-    if problem.mask is None:
-        return 0
-    return math.prod(problem.mask.shape(problem.full)) if problem.bias is None else problem.map_size
+    if problem.bias is None:
+        return 0 if problem.mask is None else math.prod(problem.mask.shape(problem.full))
+    biased = as_bias(problem.bias).shape(problem.full)
+    masked = (1, 1, 1, 1) if problem.mask is None else problem.mask.shape(problem.full)
+    return math.prod(max(sizes) for sizes in zip(biased, masked, strict=True))
 
 
 def short_rows_in_tiles(problem: Problem) -> bool:
@@ -127,13 +131,14 @@ def products(problem: Problem) -> Tensor:
     allowed, blind = visibility(problem, (0, problem.queries), (0, problem.keys))
     q = _without_blind(problem.q, blind)
     if is_product(problem.score):
-        scores_BHTS = (q * problem.factor) @ k.transpose(-2, -1)
+        scores_BHTS = (product_queries(problem.score, q) * problem.factor) @ k.transpose(-2, -1)
     else:
         scores_BHTS = score_map(problem.score, q, k) * problem.factor
     if problem.softcap is not None:
         scores_BHTS = problem.softcap * torch.tanh(scores_BHTS / problem.softcap)
-    if problem.bias is not None:
-        scores_BHTS = scores_BHTS + problem.bias.to(scores_BHTS.dtype)
+    bias = bias_map(problem)
+    if bias is not None:
+        scores_BHTS = scores_BHTS + bias.to(scores_BHTS.dtype)
     if allowed is not None:
         scores_BHTS = scores_BHTS.masked_fill(~allowed, -math.inf)
     if blind is None and is_product(problem.score) and problem.normalize == "softmax":
@@ -149,16 +154,18 @@ def products(problem: Problem) -> Tensor:
 def fused(problem: Problem) -> Tensor:
     """torch's fused kernel; unequal key and value widths are padded with zeros, which changes no score."""
     heads, width = problem.q.shape[1], problem.v.shape[3]
-    q, k, v = problem.q, repeat_heads(problem.k, heads), repeat_heads(problem.v, heads)
-    widest = max(q.shape[3], width)
-    q, k, v = (x if x.shape[3] == widest else F.pad(x, (0, widest - x.shape[3])) for x in (q, k, v))
-    if plain_causal(problem):
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=problem.factor)[..., :width]
-    allowed, blind = visibility(problem, (0, problem.queries), (0, problem.keys))
+    causal = plain_causal(problem)
+    allowed, blind = (None, None) if causal else visibility(problem, (0, problem.queries), (0, problem.keys))
     if blind is not None and allowed is not None:
         allowed = allowed | blind  # let the kernel see something; its answer for these rows is thrown away
-    q = _without_blind(q, blind)
-    given = allowed if problem.bias is None else _as_bias(problem.bias, allowed, blind, q.dtype)
+    q = product_queries(problem.score, _without_blind(problem.q, blind))
+    k, v = repeat_heads(problem.k, heads), repeat_heads(problem.v, heads)
+    widest = max(q.shape[3], width)
+    q, k, v = (x if x.shape[3] == widest else F.pad(x, (0, widest - x.shape[3])) for x in (q, k, v))
+    if causal:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=problem.factor)[..., :width]
+    bias = bias_map(problem)
+    given = allowed if bias is None else _as_bias(bias, allowed, blind, q.dtype)
     mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=given, scale=problem.factor)[..., :width]
     return mixed if blind is None else mixed.masked_fill(blind, 0.0)
 
@@ -174,14 +181,14 @@ def streamed(problem: Problem) -> Tensor:
 def _block(problem: Problem, rows: Span) -> Tensor:
     seed = draw_seed() if problem.dropout else 0
 
-    def compute(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        part = cut(replace(problem, q=q, k=k, v=v, bias=bias), rows)
+    def compute(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        part = cut(replace(problem, q=q, k=k, v=v), rows)
         if not problem.dropout:
             return (fused if part.fits_fused_kernel() else products)(part)
         with drawing_from(seeded(seed, q.device)):  # the recomputation drops what the first pass dropped
             return products(part)
 
-    tensors = (problem.q, problem.k, problem.v, problem.bias)
+    tensors = (problem.q, problem.k, problem.v)
     if not problem.trains:
         return compute(*tensors)
     mixed = checkpoint(compute, *tensors, use_reentrant=False, preserve_rng_state=False)
@@ -198,16 +205,14 @@ def cut(problem: Problem, rows: Span) -> Problem:
         q=problem.q[:, :, slice(*rows)],
         k=problem.k[:, :, slice(*columns)],
         v=problem.v[:, :, slice(*columns)],
-        bias=None if problem.bias is None else cut_map(problem.bias, rows, columns),
+        bias=None if problem.bias is None else as_bias(problem.bias).shifted(rows[0], columns[0]),
         mask=None if problem.mask is None else _Shifted(problem.mask, rows[0], columns[0]),
     )
 
 
-def cut_map(full: Tensor, rows: Span, columns: Span) -> Tensor:
-    """A rectangle of something broadcastable to (B, H, T, S); dimensions of size 1 stay."""
-    full = full.reshape((1,) * (4 - full.dim()) + tuple(full.shape)) if full.dim() < 4 else full
-    full = full if full.shape[2] == 1 else full[:, :, slice(*rows)]
-    return full if full.shape[3] == 1 else full[..., slice(*columns)]
+def bias_map(problem: Problem) -> Tensor | None:
+    """The whole bias of a problem written out, broadcastable to (B, H, T, S)."""
+    return None if problem.bias is None else as_bias(problem.bias).full(problem.queries, problem.keys, problem.q.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,8 +231,9 @@ class _Shifted(Mask):
 def visibility(problem: Problem, rows: Span, columns: Span) -> tuple[Tensor | None, Tensor | None]:
     """(allowed, blind): the boolean tile, or None for all; and which rows (…, t, 1) see nothing, or None for none."""
     allowed = None if problem.mask is None else problem.mask.tile(rows, columns, problem.q.device)
-    if problem.bias is not None:
-        barred = cut_map(problem.bias.detach(), rows, columns) == -math.inf
+    bias = None if problem.bias is None else as_bias(problem.bias)
+    if bias is not None and bias.may_mask():
+        barred = bias.tile(rows, columns, problem.q.device).detach() == -math.inf
         if bool(barred.any()):
             allowed = ~barred if allowed is None else allowed & ~barred
     if allowed is None:

@@ -13,6 +13,7 @@ import math
 import torch
 from torch import Tensor
 
+from clearhead.mechanism.biases import Bias, as_bias
 from clearhead.mechanism.masks import Mask
 from clearhead.mechanism.normalizers import Normalizer, normalized
 from clearhead.mechanism.scores import Score, default_scale, score_map
@@ -24,7 +25,7 @@ def attention(
     v: Tensor,
     *,
     mask: Tensor | Mask | None = None,
-    bias: Tensor | None = None,
+    bias: Tensor | Bias | None = None,
     scale: float | None = None,
     softcap: float | None = None,
     score: Score = "scaled_dot",
@@ -45,7 +46,7 @@ def attention_weights(
     k: Tensor,
     *,
     mask: Tensor | Mask | None = None,
-    bias: Tensor | None = None,
+    bias: Tensor | Bias | None = None,
     scale: float | None = None,
     softcap: float | None = None,
     score: Score = "scaled_dot",
@@ -56,7 +57,7 @@ def attention_weights(
     if mask is not None:
         scores_BHTS = scores_BHTS.masked_fill(~full_mask(mask, scores_BHTS), -math.inf)
     if bias is not None:  # −inf added to NaN is NaN, so what the bias hides is set
-        scores_BHTS = scores_BHTS.masked_fill(bias == -math.inf, -math.inf)
+        scores_BHTS = scores_BHTS.masked_fill(full_bias(bias, scores_BHTS) == -math.inf, -math.inf)
     return normalized(scores_BHTS, normalize)
 
 
@@ -64,7 +65,7 @@ def attention_scores(
     q: Tensor,
     k: Tensor,
     *,
-    bias: Tensor | None = None,
+    bias: Tensor | Bias | None = None,
     scale: float | None = None,
     softcap: float | None = None,
     score: Score = "scaled_dot",
@@ -74,7 +75,7 @@ def attention_scores(
     scores_BHTS = scores_BHTS * (default_scale(score, q.shape[-1]) if scale is None else scale)
     if softcap is not None:
         scores_BHTS = softcap * torch.tanh(scores_BHTS / softcap)
-    return scores_BHTS if bias is None else scores_BHTS + bias.to(scores_BHTS.dtype)
+    return scores_BHTS if bias is None else scores_BHTS + full_bias(bias, scores_BHTS)
 
 
 def mix_seen(weights: Tensor, values: Tensor) -> Tensor:
@@ -96,3 +97,8 @@ def repeat_heads(grouped: Tensor, heads: int) -> Tensor:
 def full_mask(mask: Tensor | Mask, scores: Tensor) -> Tensor:
     """The boolean map for scores (B, H, T, S), broadcastable to them."""
     return mask.full(scores.shape[2], scores.shape[3], scores.device) if isinstance(mask, Mask) else mask
+
+
+def full_bias(bias: Tensor | Bias, scores: Tensor) -> Tensor:
+    """The bias for scores (B, H, T, S), broadcastable to them and of their dtype."""
+    return as_bias(bias).full(scores.shape[2], scores.shape[3], scores.device).to(scores.dtype)
