@@ -75,7 +75,7 @@ def test_sampling_repeats_with_its_seed(clearhead: Clearhead, finished: Path) ->
     ("words", "said"),
     [
         (["--beam", "0"], "decoding: beam: expected a number ≥ 1, got 0"),
-        (["--n-best", "50"], "n_best 50 translations cannot come out of a beam of 2"),
+        (["--n-best", "50"], "n_best 50 results cannot come out of a beam of 2"),
         (["--temperature", "nan"], "decoding: temperature: expected a finite number"),
         (["--top-p", "2"], "decoding: top_p: expected a number ≤ 1.0, got 2.0"),
         (["--max-length", "99999"], "decoding: max_length: this model has room for 32 pieces"),

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from clearhead.errors import ConfigurationError, DataError
-from clearhead.service.load import Translator, load
+from clearhead.service.load import load
 from clearhead.service.look import look_at, readable
+from clearhead.service.tasks.translator import Translator
 from clearhead.service.verify import Check, verify
 
 from .toy import translate
@@ -68,7 +69,7 @@ def test_an_input_beyond_the_models_room_is_cut_and_says_so(translator: Translat
         ({"beems": 3}, "decoding: unknown key beems (did you mean 'beam'?)"),
         ({"beam": 0}, "decoding: beam: expected a number ≥ 1, got 0"),
         ({"beam": "3"}, 'decoding: beam: expected a whole number, got "3"'),
-        ({"n_best": 9}, "n_best 9 translations cannot come out of a beam of 2"),
+        ({"n_best": 9}, "n_best 9 results cannot come out of a beam of 2"),
         ({"max_length": 33}, "decoding: max_length: this model has room for 32 pieces, got 33"),
         ({"max_length": "x"}, 'decoding: max_length: expected a whole number, got "x"'),
     ],
@@ -117,7 +118,7 @@ def test_a_dtype_must_be_floating(finished: Path) -> None:
 
 def test_a_look_has_a_map_for_every_head_and_rows_of_one(translator: Translator) -> None:
     found = look_at(translator, "1 2 3")
-    assert found.translation == translator.predict(["1 2 3"])[0].text
+    assert found.answer == translator.predict(["1 2 3"])[0].text
     assert found.labels() == (["1", "2", "3", "end"], ["eins", "zwei", "drei", "end"])
     assert [maps.shape for maps in found.layers] == [(4, 4, 4)] * 2
     assert all(abs(maps.sum(-1) - 1).max() < 1e-5 for maps in found.layers)

@@ -16,7 +16,7 @@ from clearhead.generation.chains import propose_greedy, sampler
 from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.protocol import END, PAD, AnyState, Decodable
 from clearhead.generation.search import Propose, Sources, search
-from clearhead.generation.settings import DecodingSettings
+from clearhead.generation.settings import DecodingSettings, SearchSettings
 from clearhead.workers import side_by_side, useful_workers
 
 SHORTEST = 8  # sources count as at least this long: a row's logits cost memory however short its source is
@@ -80,7 +80,7 @@ def rectangle(sources: Sequence[Sequence[int]], settings: DecodingSettings, devi
     )
 
 
-def proposal(settings: DecodingSettings, seed: int, places: Sequence[int], batch: Sources) -> Propose:
+def proposal(settings: SearchSettings, seed: int, places: Sequence[int], batch: Sources) -> Propose:
     """How the settings want candidates chosen."""
     if settings.sample:
         return sampler(settings, seed, places, batch.limits)

@@ -18,7 +18,7 @@ from clearhead.generation.filters import filtered
 from clearhead.generation.live import Extension, Live
 from clearhead.generation.search import Propose
 from clearhead.generation.selection import best_continuations, log_probabilities
-from clearhead.generation.settings import DecodingSettings
+from clearhead.generation.settings import SearchSettings
 
 
 def propose_greedy(logits: Tensor, normalizer: Tensor, live: Live) -> Extension:
@@ -26,7 +26,7 @@ def propose_greedy(logits: Tensor, normalizer: Tensor, live: Live) -> Extension:
     return own_way(best_continuations(logits, torch.zeros_like(normalizer), 1).tokens, logits, normalizer, live)
 
 
-def sampler(settings: DecodingSettings, seed: int, places: Sequence[int], limits: Tensor) -> Propose:
+def sampler(settings: SearchSettings, seed: int, places: Sequence[int], limits: Tensor) -> Propose:
     """A proposal that draws tokens; ``places`` are the numbers of the batch's sentences among all sources."""
     uniforms = draw_uniforms(seed, places, limits, settings.width).to(limits.device)
 

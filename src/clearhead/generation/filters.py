@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from clearhead.generation.settings import DecodingSettings
+from clearhead.generation.settings import SearchSettings
 
 
 def with_temperature(logits: Tensor, temperature: float) -> Tensor:
@@ -33,7 +33,7 @@ def keep_top_p(logits: Tensor, mass: float) -> Tensor:
     return torch.empty_like(logits).scatter_(-1, tokens, values)
 
 
-def filtered(logits: Tensor, settings: DecodingSettings) -> Tensor:
+def filtered(logits: Tensor, settings: SearchSettings) -> Tensor:
     """Temperature, then top-k, then top-p, as far as ``settings`` ask for them."""
     logits = with_temperature(logits, settings.temperature)
     if settings.top_k:

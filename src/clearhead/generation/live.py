@@ -38,9 +38,11 @@ class Live:
     ``slots`` (B,) says how many a sentence may have, at most the search's ``width``: an ended one takes its slot along.
     """
 
-    def __init__(self, limits: Tensor, width: int) -> None:
+    def __init__(self, limits: Tensor, width: int, first: Tensor | None = None) -> None:
+        """``limits`` (B,): the most tokens of each; ``first`` (B,): what the model is fed first, else the start."""
         sentences, device = limits.shape[0], limits.device
         self.limits = limits
+        self.first = torch.full_like(limits, START) if first is None else first
         self.slots = torch.full_like(limits, width)
         self.sentences = torch.arange(sentences, device=device)
         self.totals = torch.zeros(sentences, 1, device=device)
@@ -55,7 +57,7 @@ class Live:
     @property
     def last(self) -> Tensor:
         """The token (B, C) each hypothesis ends in, which the model is to be fed next."""
-        return self.tokens[:, :, -1] if self.length else torch.full_like(self.totals, START, dtype=torch.int64)
+        return self.tokens[:, :, -1] if self.length else self.first[:, None].expand(self.totals.shape)
 
     def history(self, rows: Tensor, parents: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens and log-probabilities, each (R, C', length), of ``parents`` (R, C') of the sentences ``rows``."""
@@ -78,5 +80,6 @@ class Live:
 
     def keep(self, rows: Tensor) -> None:
         """Forget all sentences but ``rows`` (B',)."""
-        self.limits, self.sentences, self.slots = self.limits[rows], self.sentences[rows], self.slots[rows]
+        self.limits, self.first = self.limits[rows], self.first[rows]
+        self.sentences, self.slots = self.sentences[rows], self.slots[rows]
         self.totals, self.tokens, self.logs = self.totals[rows], self.tokens[rows], self.logs[rows]

@@ -24,7 +24,7 @@ from clearhead.generation.hypothesis import Hypothesis, length_penalty
 from clearhead.generation.live import Extension, Live
 from clearhead.generation.protocol import END, PAD, START, AnyState, Decodable
 from clearhead.generation.selection import log_normalizer
-from clearhead.generation.settings import DecodingSettings
+from clearhead.generation.settings import SearchSettings
 
 Propose = Callable[[Tensor, Tensor, Live], Extension]
 """(logits (B, C, V) with forbidden symbols at -inf, log-normaliser (B, C) of all V, live hypotheses) -> extension."""
@@ -32,20 +32,24 @@ Propose = Callable[[Tensor, Tensor, Live], Extension]
 
 @dataclass(frozen=True)
 class Sources:
-    """Some source sentences as one rectangle: ``ids`` and ``mask`` (B, S), and target length ``limits`` (B,)."""
+    """Some inputs as one rectangle: ``ids`` and ``mask`` (B, S), the most tokens of each output, ``limits`` (B,).
+
+    ``first`` (B,) is the token that is fed first: the last of a prompt, or the start symbol where it is not given.
+    """
 
     ids: Tensor
     mask: Tensor
     limits: Tensor
+    first: Tensor | None = None
 
 
 @torch.inference_mode()
 def search(
-    model: Decodable[AnyState], sources: Sources, settings: DecodingSettings, propose: Propose
+    model: Decodable[AnyState], sources: Sources, settings: SearchSettings, propose: Propose
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of each sentence, best first, sentences in their order."""
     results: list[list[Hypothesis]] = [[]] * sources.ids.shape[0]
-    live = Live(sources.limits, settings.width)
+    live = Live(sources.limits, settings.width, sources.first)
     finished = Finished(sources.limits, settings.n_best, settings.length_penalty)
     state = model.begin(sources.ids, sources.mask, beam=1, max_length=int(sources.limits.max()))
     while True:

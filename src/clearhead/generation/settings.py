@@ -1,6 +1,7 @@
-"""How target sentences are searched for: one small frozen value, checked before any model is asked.
+"""How an output is searched for: small frozen values, checked before any model is asked.
 
-It knows nothing of models, tokenizers or files; ``generation.batches`` reads it, recipes and command lines fill it in.
+It knows nothing of models, tokenizers or files; ``generation.batches`` and ``generation.prompts`` read them, recipes
+and command lines fill them in.
 """
 
 from __future__ import annotations
@@ -14,28 +15,26 @@ from clearhead.settings import Settings
 
 Count = Annotated[int, Field(ge=0, le=1 << 20)]
 Positive = Annotated[int, Field(ge=1, le=1 << 20)]
+Temperature = Annotated[float, Field(ge=1e-6, le=1e6)]
 
 
-class DecodingSettings(Settings):
+class SearchSettings(Settings):
     """Beam search by default; ``beam = 1`` is greedy; ``sample = true`` draws ``n_best`` independent samples instead.
 
     ``length_penalty`` is alpha in score = log p / ((5 + length) / 6) ** alpha, length counting the end symbol
-    (equation 14 of arXiv 1609.08144). A sentence of s source tokens gets at most
-    ``min(max_length, ceil(max_ratio * s) + max_extra)`` target tokens, end symbol included, but always enough for
-    ``min_length`` of them before the end symbol if ``max_length`` allows. ``temperature``, ``top_k`` (0 = all) and
-    ``top_p`` (1 = all) shape sampling only; ``beam`` is not used by it. ``seed = None`` draws a new seed each call.
-    ``batch_tokens`` bounds sentences x hypotheses x longest source of one batch, and so memory; it changes no result.
+    (equation 14 of arXiv 1609.08144). ``max_length`` is the most tokens of an output, end symbol included.
+    ``temperature``, ``top_k`` (0 = all) and ``top_p`` (1 = all) shape sampling only; ``beam`` is not used by it.
+    ``seed = None`` draws a new seed each call. ``batch_tokens`` bounds rows x hypotheses x longest input of one batch,
+    and so memory; it changes no result.
     """
 
     beam: Annotated[int, Field(ge=1, le=4096)] = 5
     length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
     max_length: Positive = 256
-    max_ratio: Annotated[float, Field(ge=0.0, le=1000.0)] = 3.0
-    max_extra: Count = 10
     min_length: Count = 0
     n_best: Annotated[int, Field(ge=1, le=4096)] = 1
     sample: bool = False
-    temperature: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
+    temperature: Temperature = 1.0
     top_k: Count = 0
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] | None = None
@@ -43,18 +42,42 @@ class DecodingSettings(Settings):
 
     @property
     def width(self) -> int:
-        """K, hypotheses that are alive side by side for one sentence."""
+        """K, hypotheses that are alive side by side for one input."""
         return self.n_best if self.sample else self.beam
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if not self.sample and self.n_best > self.beam:
+            raise ValueError(f"n_best {self.n_best} results cannot come out of a beam of {self.beam}: widen beam")
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length {self.min_length} is above max_length {self.max_length}")
+        return self
+
+
+class DecodingSettings(SearchSettings):
+    """How target sentences are searched for.
+
+    A sentence of s source tokens gets at most ``min(max_length, ceil(max_ratio * s) + max_extra)`` target tokens, end
+    symbol included, but always enough for ``min_length`` of them before the end symbol if ``max_length`` allows.
+    """
+
+    max_ratio: Annotated[float, Field(ge=0.0, le=1000.0)] = 3.0
+    max_extra: Count = 10
 
     def limit(self, source_tokens: int) -> int:
         """The most target tokens, end symbol included, for a source of ``source_tokens`` tokens without specials."""
         wanted = max(math.ceil(self.max_ratio * source_tokens) + self.max_extra, self.min_length + 1)
         return min(self.max_length, wanted)
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if not self.sample and self.n_best > self.beam:
-            raise ValueError(f"n_best {self.n_best} translations cannot come out of a beam of {self.beam}: widen beam")
-        if self.min_length > self.max_length:
-            raise ValueError(f"min_length {self.min_length} is above max_length {self.max_length}")
-        return self
+
+class ContinuationSettings(SearchSettings):
+    """How a text is continued: drawn by default, and ``max_length`` tokens longer than the prompt at most.
+
+    A language model's most probable continuation tends to repeat itself (section 3 of arXiv 1904.09751), which is why
+    drawing, a little sharpened, is the default here and not in ``DecodingSettings``.
+    """
+
+    beam: Annotated[int, Field(ge=1, le=4096)] = 1
+    sample: bool = True
+    temperature: Temperature = 0.8
+    max_length: Positive = 200
