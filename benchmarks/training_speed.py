@@ -31,6 +31,7 @@ from clearhead.training.events import Progressed
 from clearhead.training.job import TrainingJob
 from clearhead.training.loop import run
 from clearhead.training.settings import TrainingSettings
+from clearhead.training.teacher_forcing import teacher_forcing
 
 SEED = 1
 BATCH_TOKENS = 4096
@@ -50,7 +51,9 @@ def clearhead_steps(size: str, corpus: PairCorpus, updates: int) -> Steps:
         snapshot_every=far,
         precision="auto",
     )
-    events = run(TrainingJob(model, corpus, settings, Path(tempfile.mkdtemp()), SEED))
+    events = run(
+        TrainingJob(model, corpus, teacher_forcing(settings.label_smoothing), settings, Path(tempfile.mkdtemp()), SEED)
+    )
 
     def steps() -> tuple[int, float]:
         start, before = time.perf_counter(), steps.tokens  # type: ignore[attr-defined]

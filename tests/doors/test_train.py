@@ -30,7 +30,7 @@ def test_progress_goes_to_stderr_and_stdout_stays_empty(clearhead: Clearhead, to
     result = clearhead("train", toy, "--out", tmp_path / "run", *SHORT)
     assert (result.exit_code, result.stdout) == (0, "")
     assert "update 2/4 · loss " in result.stderr
-    assert "tok/s" in result.stderr and "left" in result.stderr
+    assert "tokens/s" in result.stderr and "left" in result.stderr
     assert "validation loss" in result.stderr and "BLEU" in result.stderr
     assert "test · 40 pairs · BLEU" in result.stderr
     assert f"kept the last weights · {tmp_path / 'run'}" in result.stderr.replace("best", "last").replace(
@@ -56,6 +56,7 @@ def test_the_run_goes_under_runs_by_default(
         (["--set", "nonsense"], "--set nonsense: expected key=value"),
         (["--set", "data.train.source=nowhere.txt"], "nowhere.txt"),
         (["--resume"], "is not a run folder"),
+        (["--accept-changes"], "give --resume with it"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_sentence(

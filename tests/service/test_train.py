@@ -191,3 +191,34 @@ def test_a_thread_may_train(toy: Path, tmp_path: Path) -> None:
     thread.start()
     thread.join()
     assert told[-1].kind == "finished"
+
+
+def same_names(folder: Path) -> Path:
+    """The toy with its two sides in two folders, under one name."""
+    recipe = write_toy(folder)
+    text = recipe.read_text()
+    for split in ("train", "valid", "test"):
+        for side in ("src", "tgt"):
+            (folder / side).mkdir(exist_ok=True)
+            (folder / f"{split}.{side}").rename(folder / side / f"{split}.txt")
+            text = text.replace(f"{split}.{side}", f"{side}/{split}.txt")
+    recipe.write_text(text)
+    return recipe
+
+
+def test_resume_tells_files_of_one_name_in_two_folders_apart(tmp_path: Path) -> None:
+    recipe = same_names(tmp_path / "data")
+    stop_after(recipe, tmp_path / "run", 2)
+    assert list(train(read_recipe(recipe, QUICK), tmp_path / "run", resume=True))[-1].kind == "finished"
+
+
+def test_changes_can_be_accepted_and_changed_data_is_prepared_anew(tmp_path: Path) -> None:
+    recipe = write_toy(tmp_path / "data")
+    stop_after(recipe, tmp_path / "run", 2)
+    with (tmp_path / "data" / "train.src").open("a") as src, (tmp_path / "data" / "train.tgt").open("a") as tgt:
+        src.write("4\n")
+        tgt.write(f"{translate([4])}\n")
+    changed = read_recipe(recipe, [*QUICK, "training.learning_rate=0.001"])
+    told = list(train(changed, tmp_path / "run", resume=True, accept_changes=True))
+    assert (told[0].count, told[-1].kind) == (801, "finished")
+    assert read_recipe(tmp_path / "run" / "recipe.toml").training.learning_rate == 0.001

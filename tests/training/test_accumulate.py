@@ -128,7 +128,7 @@ def test_where_memory_runs_out_the_batch_is_split_and_the_gradient_is_the_same(p
 
 def test_a_single_sentence_that_does_not_fit_is_an_error_that_says_so() -> None:
     model = exact()
-    with pytest.raises(RunError, match=r"single sentence pair of \d+ source and \d+ target tokens"):
+    with pytest.raises(RunError, match=r"single row of \d+ tokens"):
         Accumulation(model, Cramped(0, "forward"))(cut(4), StopFlag())
 
 

@@ -32,6 +32,7 @@ from clearhead.training.scoring import better
 from clearhead.training.signals import StopFlag, Stopped, stop_on_signals
 from clearhead.training.spikes import FEWEST, remember, spike
 from clearhead.training.stream import BatchStream, Place
+from clearhead.training.teacher_forcing import held_out_loss
 from clearhead.training.tensorboard import SHOWN, TensorBoardLog, scalars
 
 from . import toys
@@ -160,7 +161,7 @@ def test_what_cannot_be_averaged_is_refused() -> None:
 def test_the_held_out_loss_is_that_of_the_textbook() -> None:
     """−log softmax at the target, meaned over all real tokens of all batches, without dropout."""
     model = toys.model().train()
-    found = validation_loss(model, toys.batches(toys.HELD_OUT, 7))
+    found = validation_loss(model, toys.batches(toys.HELD_OUT, 7), held_out_loss)
     model.eval()
     total, tokens = 0.0, 0
     for batch in toys.batches(toys.HELD_OUT, 20):
@@ -173,7 +174,7 @@ def test_the_held_out_loss_is_that_of_the_textbook() -> None:
 def test_the_model_keeps_its_mode_and_gets_no_gradient() -> None:
     for mode in (True, False):
         model = toys.model().train(mode)
-        validation_loss(model, toys.batches(toys.HELD_OUT, 10))
+        validation_loss(model, toys.batches(toys.HELD_OUT, 10), held_out_loss)
         assert model.training is mode
         assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -182,9 +183,9 @@ def test_a_stop_ends_the_evaluation() -> None:
     stop = StopFlag()
     stop.set()
     with pytest.raises(Stopped):
-        validation_loss(toys.model(), toys.batches(toys.HELD_OUT, 10), stop=stop)
-    with pytest.raises(DataError, match="no sentence pair"):
-        validation_loss(toys.model(), [])
+        validation_loss(toys.model(), toys.batches(toys.HELD_OUT, 10), held_out_loss, stop=stop)
+    with pytest.raises(DataError, match="nothing to measure"):
+        validation_loss(toys.model(), [], held_out_loss)
 
 
 def test_perplexity() -> None:

@@ -68,7 +68,7 @@ def test_a_warm_up_that_leaves_no_room_to_fall_is_refused(schedule: str) -> None
 
 
 @pytest.mark.parametrize(
-    "bad", [{"learning_rate": 0.0}, {"updates": 0}, {"betas": [0.9, 1.0]}, {"watch": "blue"}, {"warmup": "4"}, {"x": 1}]
+    "bad", [{"learning_rate": 0.0}, {"updates": 0}, {"betas": [0.9, 1.0]}, {"watch": ""}, {"warmup": "4"}, {"x": 1}]
 )
 def test_impossible_settings_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

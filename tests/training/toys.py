@@ -23,6 +23,7 @@ from clearhead.training.events import Event, Validation
 from clearhead.training.job import TrainingJob
 from clearhead.training.loop import run
 from clearhead.training.settings import TrainingSettings
+from clearhead.training.teacher_forcing import held_out_loss, teacher_forcing
 
 VOCABULARY = 29
 CONFIG = ModelConfig(
@@ -74,6 +75,9 @@ class Letters:
         self.seen.append([int(index) for index in indices])
         return [self.sources[i] for i in indices], [self.targets[i] for i in indices]
 
+    def batch(self, rows: Any, sample: int = 0) -> PairBatch:
+        return collate_pairs(*self.rows(rows, sample))
+
 
 def model(seed: int = 3, **changes: Any) -> nn.Module:
     return build_model(CONFIG.model_copy(update=changes), seed=seed)
@@ -88,7 +92,9 @@ HELD_OUT = Letters(20, seed=6)
 
 
 def validate(trained: nn.Module) -> Validation:
-    return Validation(validation_loss(trained, batches(HELD_OUT, 10)), {"exact_match": 0.5}, (("a", "b", "c"),))
+    return Validation(
+        validation_loss(trained, batches(HELD_OUT, 10), held_out_loss), {"exact_match": 0.5}, (("a", "b", "c"),)
+    )
 
 
 def job(out: Path, **changes: Any) -> TrainingJob:
@@ -98,6 +104,7 @@ def job(out: Path, **changes: Any) -> TrainingJob:
     settings = TrainingSettings.model_validate(SETTINGS.model_dump() | chosen)
     given = {name: value for name, value in changes.items() if name in parts}
     made: dict[str, Any] = {"settings": settings, "out": out, "seed": 11, "validate": validate}
+    made["objective"] = teacher_forcing(settings.label_smoothing)
     return TrainingJob(**({"model": model(), "corpus": Letters()} | made | given))
 
 

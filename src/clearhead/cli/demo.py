@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from clearhead.service.load import Translator
+    from clearhead.service.tasks.task import Predictor
 
 EXAMPLES = 4
 
@@ -44,7 +44,7 @@ def demo(options: DemoOptions) -> None:
     _show_next(console, options.out)
 
 
-def _show_examples(console: Console, translator: Translator, corpus: Path) -> None:
+def _show_examples(console: Console, translator: Predictor, corpus: Path) -> None:
     from clearhead.cli.draw import draw_map
     from clearhead.service.look import look_at
 

@@ -25,22 +25,23 @@ class EvaluateOptions(DecodingOptions, _Required):
         list[Path],
         typer.Option(
             metavar="FILE",
-            help="One table (columns as in the recipe), or twice: source lines, then target lines "
+            help="One file as the recipe names them (a translation: or two, source lines and target lines) "
             "[default: the recipe's test set, else its validation set].",
         ),
     ] = field(default_factory=list)
-    tokenize: Annotated[str, typer.Option(help="sacreBLEU's tokenizer for BLEU, such as zh for Chinese.")] = "13a"
+    tokenize: Annotated[str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU, such as zh.")] = None
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
 
 
 def evaluate(options: EvaluateOptions) -> None:
-    """Translate held-out data and print the scores."""
+    """Answer held-out data and print the scores."""
     from clearhead.service.evaluate import evaluate_run
 
-    result = evaluate_run(options.run, options.data, options.given(), tokenize=options.tokenize)
+    tokenize = {"tokenize": options.tokenize} if options.tokenize else {}
+    result = evaluate_run(options.run, options.data, options.given() | tokenize)
     if options.as_json:
         typer.echo(json.dumps(result.as_dict(), ensure_ascii=False))
         return
-    typer.echo(f"{result.scored.pairs} pairs of {result.name}, {result.scored.seconds:.1f} s", err=True)
+    typer.echo(f"{result.scored.count} {result.scored.unit} of {result.name}, {result.scored.seconds:.1f} s", err=True)
     for name, score in result.scored.scores.items():
         typer.echo(f"{name}\t{score:.2f}")

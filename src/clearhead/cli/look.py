@@ -1,4 +1,4 @@
-"""``clearhead look RUN TEXT``: where every head of the decoder looked while it translated."""
+"""``clearhead look RUN TEXT``: where every head looked while the model answered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LookOptions:
     """Which run, at what, drawn how."""
 
     run: Annotated[Path, typer.Argument(help="A run folder.")]
-    text: Annotated[str | None, typer.Argument(help="What to translate [default: the first line of stdin].")] = None
+    text: Annotated[str | None, typer.Argument(help="What to look at [default: the first line of stdin].")] = None
     as_text: Annotated[bool, typer.Option("--text", help="Draw in the terminal; so is the default.")] = False
     png: Annotated[Path | None, typer.Option(help="Write a picture (needs the extra 'pictures').")] = None
     as_json: Annotated[bool, typer.Option("--json", help="All maps as one JSON object on stdout.")] = False
@@ -26,7 +26,7 @@ class LookOptions:
 
 
 def look(options: LookOptions) -> None:
-    """Show the cross-attention of a translation."""
+    """Show the attention behind an answer: a translation's in its source, any other text's in itself."""
     from clearhead.service.load import load
     from clearhead.service.look import look_at
 
@@ -45,6 +45,6 @@ def look(options: LookOptions) -> None:
         from clearhead.cli.draw import draw_map
 
         console = Console(highlight=False, soft_wrap=True)
-        console.print(f"{found.text}\n{found.translation}\n", markup=False)
-        console.print(f"{name}: rows are what is written, columns what is read", style="dim", markup=False)
+        console.print(f"{found.text}\n{found.answer}\n", markup=False)
+        console.print(f"{name}: each row looks at the columns", style="dim", markup=False)
         console.print(draw_map(found, chosen), end="")

@@ -18,7 +18,8 @@ from clearhead.cli.door import Interrupted
 from clearhead.service.events import CorpusReady, Scored
 from clearhead.training import events
 
-NAMES = {"bleu": "BLEU", "chrf": "chrF", "exact_match": "exact %"}
+NAMES = {"bleu": "BLEU", "chrf": "chrF", "exact_match": "exact %", "micro_f1": "micro F1", "macro_f1": "macro F1"}
+QUIET = {"multi_bleu_lowercased"}  # in the report, not in a line of progress
 
 
 class TrainingDisplay:
@@ -36,11 +37,12 @@ class TrainingDisplay:
             transient=True,
         )
         self.task: TaskID | None = None
+        self.counted = "tokens"
 
     def progressed(self, event: events.Progressed) -> None:
         """The numbers of the moment."""
         numbers = (
-            f"loss {event.loss:.3f} · {event.tokens_per_second:,.0f} tok/s · epoch {event.epoch + 1}"
+            f"loss {event.loss:.3f} · {event.tokens_per_second:,.0f} {self.counted}/s · epoch {event.epoch + 1}"
             f" · {clock(event.seconds_left)} left"
         )
         if not self.console.is_terminal:
@@ -87,6 +89,7 @@ def _show(event: events.Event, display: TrainingDisplay, out: Path) -> None:
         case events.Progressed():
             display.progressed(event)
         case CorpusReady():
+            display.counted = event.counted.rpartition("_")[2]
             display.line(_corpus(event))
         case events.Started():
             display.line(_started(event))
@@ -104,7 +107,7 @@ def _show(event: events.Event, display: TrainingDisplay, out: Path) -> None:
             display.line(f"update {event.update}: out of memory, redone in {event.parts} parts", "yellow")
         case Scored():
             display.line(
-                f"{event.split} · {event.pairs} pairs{scores_of(event.scores)} · {event.seconds:.1f} s", "bold"
+                f"{event.split} · {event.count} {event.unit}{scores_of(event.scores)} · {event.seconds:.1f} s", "bold"
             )
         case events.Finished():
             display.line(f"finished in {clock(event.seconds)} · kept the {event.kept} weights · {out}", "bold")
@@ -114,7 +117,7 @@ def _corpus(event: CorpusReady) -> str:
     sizes = " + ".join(f"{size:,}" for size in event.vocabularies)
     dropped = "".join(f" · {count:,} dropped: {reason}" for reason, count in event.dropped.items())
     noted = "".join(f" · {count:,} × {remark}" for remark, count in event.noted.items())
-    return f"data · {event.pairs:,} pairs{dropped}{noted} · vocabulary {sizes} · {event.seconds:.1f} s"
+    return f"data · {event.count:,} {event.unit}{dropped}{noted} · vocabulary {sizes} · {event.seconds:.1f} s"
 
 
 def _started(event: events.Started) -> str:
@@ -131,8 +134,9 @@ def _validated(event: events.Validated) -> str:
 
 
 def scores_of(scores: Mapping[str, float]) -> str:
-    """The scores a reader knows, each after a dot."""
-    return "".join(f" · {NAMES[name]} {score:.1f}" for name, score in scores.items() if name in NAMES)
+    """The scores as a reader knows them, each after a dot."""
+    shown = {NAMES.get(name, name.replace("_", " ")): score for name, score in scores.items() if name not in QUIET}
+    return "".join(f" · {name} {score:.1f}" for name, score in shown.items())
 
 
 def clock(seconds: float) -> str:

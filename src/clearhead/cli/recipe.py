@@ -12,7 +12,7 @@ import typer
 class RecipeOptions:
     """Which task."""
 
-    task: Annotated[str, typer.Argument(help="What to train: translation.")]
+    task: Annotated[str, typer.Argument(help="What to train, such as translation or classification.")]
 
 
 def recipe(options: RecipeOptions) -> None:

@@ -21,6 +21,10 @@ class TrainOptions:
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as training.updates=500.")
     ] = field(default_factory=list)
     resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where the run in the folder stopped.")] = False
+    accept_changes: Annotated[
+        bool,
+        typer.Option("--accept-changes", help="With --resume: even where recipe, data or versions have changed."),
+    ] = False
 
 
 def train(options: TrainOptions) -> None:
@@ -31,7 +35,10 @@ def train(options: TrainOptions) -> None:
     from clearhead.recipes.read import read_recipe
     from clearhead.service.train import train as train_run
 
-    show_training(train_run(read_recipe(recipe, options.overrides), out, resume=options.resume), out)
+    if options.accept_changes and not options.resume:
+        raise ConfigurationError("--accept-changes is about going on with a run: give --resume with it")
+    checked = read_recipe(recipe, options.overrides)
+    show_training(train_run(checked, out, resume=options.resume, accept_changes=options.accept_changes), out)
 
 
 def _recipe_and_folder(options: TrainOptions) -> tuple[Path, Path]:

@@ -35,6 +35,16 @@ class PairBatch:
         """B, the number of pairs."""
         return self.source.shape[0]
 
+    @property
+    def real(self) -> int:
+        """The tokens of both sides, end symbols included."""
+        return int(self.source_mask.sum()) + self.tokens
+
+    @property
+    def cells(self) -> int:
+        """The room for tokens on both sides, padding included."""
+        return self.source.numel() + self.target_in.numel()
+
     def to(self, device: torch.device | str) -> PairBatch:
         """The same batch on another device."""
         tensors = {name: getattr(self, name).to(device, non_blocking=True) for name in _TENSORS}

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from clearhead.data.batch import PairBatch, collate_pairs
 from clearhead.errors import RunError
 
 FORMAT = 1
@@ -87,6 +88,10 @@ class PairCorpus:
             for number, side in enumerate(SIDES)
         )
         return source, target
+
+    def batch(self, rows: Rows, sample: int = 0) -> PairBatch:
+        """These pairs, padded and shifted for teacher forcing."""
+        return collate_pairs(*self.rows(rows, sample))
 
     def _map_sample(self, sample: int) -> dict[str, NDArray[Any]]:
         both = (self._pairs, len(SIDES))

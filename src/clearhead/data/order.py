@@ -21,7 +21,8 @@ Lengths = NDArray[np.int32]
 Rows = NDArray[np.int64]
 _CHUNK = 1 << 20
 _STRIP = 4
-_END = 1  # every side of every pair gets one more token, the end symbol
+_END = 1  # every side of every row gets one more token: the end symbol, or that which stands for the whole
+_SIDES = {1: ("row",), 2: ("source of pair", "target of pair")}
 
 
 class HasLengths(Protocol):
@@ -32,11 +33,11 @@ class HasLengths(Protocol):
         """How many segmentations of the same rows there are."""
 
     def lengths(self, sample: int = 0) -> Lengths:
-        """(N, 2) tokens of source and target of every row, without special tokens."""
+        """(N, k) tokens of each of the k sides of every row, without the one symbol that each gets in a batch."""
 
 
 class BatchOrder:
-    """The batches of every epoch. Both ``rows x longest source`` and ``rows x longest target`` keep the budget.
+    """The batches of every epoch. For each side, such as source and target, ``rows x longest`` keeps the budget.
 
     Epoch e reads segmentation e modulo ``corpus.samples``. Memory grows with ``pool``, not with the corpus. Entering
     an epoch at a later batch cuts the earlier ones again, 1.3 seconds for a million rows. Padding is 4.1 % of both
@@ -92,22 +93,22 @@ def _refuse_oversized(lengths: Lengths, batch_tokens: int) -> None:
         if part.max() > batch_tokens:
             row, side = np.unravel_index(int(part.argmax()), part.shape)
             raise ConfigurationError(
-                f"batch_tokens is {batch_tokens}, but the {('source', 'target')[int(side)]} of pair "
-                f"{first + int(row)} has {part.max()} tokens with its end symbol and fits into no batch: "
+                f"batch_tokens is {batch_tokens}, but the {_SIDES[part.shape[1]][int(side)]} {first + int(row)} "
+                f"has {part.max()} tokens with its special symbol and fits into no batch: "
                 f"raise batch_tokens to at least {part.max()}, or lower max_length"
             )
 
 
 def _cut(rows: Rows, lengths: Lengths, batch_tokens: int) -> list[Rows]:
-    """Sort ``rows`` by length and cut them, greedily, where the next row would break the budget of either side."""
+    """Sort ``rows`` by length and cut them, greedily, where the next row would break the budget of a side."""
     order = _by_length(lengths, batch_tokens)
     batches: list[Rows] = []
-    first = source = target = 0
-    for place, (row_source, row_target) in enumerate((lengths[order] + _END).tolist()):
-        source, target = max(source, row_source), max(target, row_target)
-        if (place + 1 - first) * max(source, target) > batch_tokens:
+    first = longest = 0
+    for place, row in enumerate((lengths[order].max(1) + _END).tolist()):
+        longest = max(longest, row)
+        if (place + 1 - first) * longest > batch_tokens:
             batches.append(rows[order[first:place]])
-            first, source, target = place, row_source, row_target
+            first, longest = place, row
     return [*batches, rows[order[first:]]] if len(rows) else []
 
 
@@ -115,9 +116,9 @@ def _by_length(lengths: Lengths, batch_tokens: int) -> Rows:
     """Strips of neighbouring target lengths, and inside a strip by source length, up and down in turn.
 
     A strip holds about ``_STRIP`` batches: broader ones pad targets, narrower ones pad sources. Turning at each strip
-    keeps neighbours alike where one ends and the next begins.
+    keeps neighbours alike where one ends and the next begins. Rows of one side are simply sorted.
     """
-    source, target = lengths[:, 0].astype(np.int64), lengths[:, 1].astype(np.int64)
+    source, target = lengths[:, 0].astype(np.int64), lengths[:, -1].astype(np.int64)
     strip = _strips(np.bincount(target), _STRIP * batch_tokens)[target]
     return np.lexsort((target, np.where(strip % 2, source, -source), strip))
 

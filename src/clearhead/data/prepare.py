@@ -81,12 +81,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def input_fingerprints(files: PairFiles, folder: Path) -> dict[str, str]:
-    """sha256 of each data file by its name, or by its path in the recipe where two have the same name."""
+def named_inputs(files: PairFiles, folder: Path) -> dict[str, Path]:
+    """Each data file by its name, or by its path in the recipe where two have the same name."""
     paths = data_paths(files, folder)
     alike = len(paths) == 2 and paths[0].name == paths[1].name
     names = [files.source, files.target] if alike else [path.name for path in paths]
-    return {name: sha256(path) for name, path in zip(names, paths, strict=True)}
+    return dict(zip(names, paths, strict=True))
+
+
+def input_fingerprints(files: PairFiles, folder: Path) -> dict[str, str]:
+    """sha256 of each data file, named as ``named_inputs`` does."""
+    return {name: sha256(path) for name, path in named_inputs(files, folder).items()}
 
 
 @contextmanager

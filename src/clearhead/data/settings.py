@@ -70,15 +70,20 @@ class PairFiles(Settings):
                 raise ValueError(f'with header = false, {side} must be a column number from "1", not {column!r}')
 
 
-class PairData(Settings):
-    """The files of a translation job and the declared, counted policy for lines that do not fit.
-
-    ``folder`` is relative to the recipe, the files are relative to ``folder``. ``max_length`` is in tokens per side
-    and includes the end symbol. ``bad_lines`` are those that cannot be read as a pair: invalid UTF-8, NUL, broken
-    JSON or CSV, a wrong type, a wrong number of columns. Two plain files of unequal length are always refused.
-    """
+class DataFolder(Settings):
+    """What the data of every task has: a folder, relative to the recipe, in which its files lie."""
 
     folder: str = "."
+
+
+class PairData(DataFolder):
+    """The files of a translation job and the declared, counted policy for lines that do not fit.
+
+    ``max_length`` is in tokens per side and includes the end symbol. ``bad_lines`` are those that cannot be read as a
+    pair: invalid UTF-8, NUL, broken JSON or CSV, a wrong type, a wrong number of columns. Two plain files of unequal
+    length are always refused.
+    """
+
     train: PairFiles
     valid: PairFiles | None = None
     test: PairFiles | None = None

@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clearhead.errors import ConfigurationError
+from clearhead.errors import ConfigurationError, nearest
 from clearhead.recipes.schema import Recipe
-from clearhead.recipes.sentences import explain
+from clearhead.recipes.sentences import explain, shown
+from clearhead.recipes.table import RECIPES
 
 MAX_BYTES = 1 << 20
 
@@ -39,11 +40,22 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def parse_recipe(table: Table, where: str) -> Recipe:
-    """Check a table already read; ``where`` opens the sentence of an error."""
+    """Check a table already read, by the schema of its task; ``where`` opens the sentence of an error."""
+    schema = _schema(table, where)
     try:
-        return Recipe.model_validate(table)
+        return schema.model_validate(table)
     except ValidationError as error:
-        raise ConfigurationError(explain(error, Recipe, where)) from None
+        raise ConfigurationError(explain(error, schema, where)) from None
+
+
+def _schema(table: Table, where: str) -> type[Recipe]:
+    known, task = ", ".join(f'"{name}"' for name in RECIPES), table.get("task")
+    if task is None:
+        raise ConfigurationError(f"{where}: the key task is missing; expected one of {known}")
+    if not isinstance(task, str) or task not in RECIPES:
+        hint = nearest(task, RECIPES) if isinstance(task, str) else ""
+        raise ConfigurationError(f"{where}: task: expected one of {known}, got {shown(task)}{hint}")
+    return RECIPES[task]
 
 
 def _load(path: Path) -> Table:

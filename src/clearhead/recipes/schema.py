@@ -1,67 +1,89 @@
-"""What a recipe may say: each room's own settings, put together, and what only their combination can get wrong."""
+"""What every recipe says, whatever its task: a seed, data, a model, a training; and what only a combination gets wrong.
+
+Each room owns its settings; a task's own file here (``translation``, …) puts them together, strictly. ``table`` has the
+list of tasks.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from clearhead.data.settings import PairData
-from clearhead.errors import ConfigurationError
-from clearhead.generation.settings import DecodingSettings
+from clearhead.data.settings import DataFolder
+from clearhead.errors import ConfigurationError, nearest
 from clearhead.models.config import ModelConfig
 from clearhead.settings import Settings
-from clearhead.text.settings import TokenizerSettings
 from clearhead.training.settings import TrainingSettings
 
-TASKS = ("translation",)
-VOCABULARIES = frozenset({"source_vocabulary", "target_vocabulary"})
+COUNTED = {  # sizes of a model that are counted from data, and what decides them
+    "source_vocabulary": "counted from the tokenizer; set tokenizer.vocabulary instead",
+    "target_vocabulary": "counted from the tokenizer; set tokenizer.vocabulary instead",
+    "classes": "counted from the labels in the training data",
+}
+SECTIONS = frozenset({"task", "seed", "data", "tokenizer", "model", "training"})
 
 
 class Recipe(Settings):
     """Everything that decides a training run. ``data.folder`` is absolute once a recipe has been read.
 
-    ``model`` is a ``ModelConfig`` whose vocabulary sizes are upper bounds taken from ``tokenizer``; the true ones are
-    known when the tokenizers are (``with_vocabularies``).
+    A task's recipe names its ``task`` and its kind of ``data``, the ``ARCHITECTURES`` that can learn it and the
+    ``SCORES`` that ``training.watch`` may name beside the loss; the first of each is the default. ``SMOOTHING`` is the
+    label smoothing where the recipe names none. ``model`` is a ``ModelConfig`` whose counted sizes are not known yet.
     """
 
-    task: Literal["translation"]
+    ARCHITECTURES: ClassVar[tuple[str, ...]]
+    SCORES: ClassVar[tuple[str, ...]]
+    SMOOTHING: ClassVar[float] = 0.1
+
+    task: str
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1
-    data: PairData
-    tokenizer: TokenizerSettings = TokenizerSettings()
+    data: DataFolder
     model: ModelConfig = ModelConfig()
     training: TrainingSettings = TrainingSettings()
-    decoding: DecodingSettings = DecodingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        training = {"watch": [*cls.SCORES, "loss"][0], "label_smoothing": cls.SMOOTHING}
+        return table | {
+            "model": _with_defaults(table.get("model", {}), {"architecture": cls.ARCHITECTURES[0]}),
+            "training": _with_defaults(table.get("training", {}), training),
+        }
 
     @field_validator("model", mode="before")
     @classmethod
-    def _no_vocabularies(cls, model: Any) -> Any:
-        given = sorted(VOCABULARIES & set(model)) if isinstance(model, dict) else []
+    def _nothing_counted(cls, model: Any) -> Any:
+        given = sorted(COUNTED.keys() & model.keys()) if isinstance(model, dict) else []
         if given:
-            raise ValueError(f"{given[0]} is counted from the tokenizer; set tokenizer.vocabulary instead")
+            raise ValueError(f"{given[0]} is {COUNTED[given[0]]}")
         return model
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.model.tie == "all" and not self.tokenizer.shared:
+    def _possible_for_the_task(self) -> Self:
+        architecture, offered = self.model.architecture, ["loss", *self.SCORES]
+        if architecture not in self.ARCHITECTURES:
+            known = " or ".join(f'"{name}"' for name in self.ARCHITECTURES)
+            raise ValueError(f'model.architecture: the task {self.task} needs {known}, got "{architecture}"')
+        if self.training.watch not in offered:
             raise ValueError(
-                'model.tie = "all" needs one vocabulary for both sides, but tokenizer.shared = false; '
-                'set tokenizer.shared = true or model.tie = "target"'
-            )
-        if self.data.max_length > self.model.max_positions:
-            raise ValueError(
-                f"data.max_length = {self.data.max_length} lets longer sequences in than model.max_positions = "
-                f"{self.model.max_positions} has room for; lower the one or raise the other"
+                f"training.watch: expected one of {', '.join(offered)}, got {self.training.watch!r}"
+                f"{nearest(self.training.watch, offered)}"
             )
         return self
 
-    def with_vocabularies(self, source: int, target: int) -> ModelConfig:
-        """The full model configuration for tokenizers of these sizes.
+    def largest_model(self) -> ModelConfig:
+        """The model with every counted size at the bound that the recipe gives it."""
+        return self.model
+
+    def model_with(self, sizes: dict[str, Any]) -> ModelConfig:
+        """The model with these counted sizes.
 
         Raises:
-            ConfigurationError: the sizes contradict the rest, such as two vocabularies under one tied embedding.
+            ConfigurationError: they contradict the rest, such as two vocabularies under one tied embedding.
         """
-        sizes = {"source_vocabulary": source, "target_vocabulary": target}
         try:
             return ModelConfig.model_validate(self.model.model_dump() | sizes)
         except ValidationError as error:
@@ -69,4 +91,13 @@ class Recipe(Settings):
 
     def as_table(self) -> dict[str, Any]:
         """The recipe as nested tables, as an author could have written it."""
-        return self.model_dump(exclude={"model": set(VOCABULARIES)})
+        return self.model_dump(exclude={"model": set(COUNTED)})
+
+    def answering(self) -> dict[str, Any]:
+        """The tables that belong to this task alone, such as how a translation is searched for."""
+        return {name: table for name, table in self.as_table().items() if name not in SECTIONS}
+
+
+def _with_defaults(table: Any, defaults: dict[str, Any]) -> Any:
+    """``table`` completed from ``defaults``; what is no table is left for the schema to refuse."""
+    return defaults | table if isinstance(table, dict) else table

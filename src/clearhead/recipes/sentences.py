@@ -85,11 +85,11 @@ def _sentence(fault: ErrorDetails, settings: type[BaseModel]) -> str:
         return f"{key}: {said}" if key else said
     if kind in _EXPECTED:
         expected = _EXPECTED[kind].format_map(fault.get("ctx", {}))
-        return f"{key}: expected {expected}, got {_shown(fault['input'])}"
-    return f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {_shown(fault['input'])}"
+        return f"{key}: expected {expected}, got {shown(fault['input'])}"
+    return f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {shown(fault['input'])}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """The offending value as the author wrote it, cut to a readable length."""
     if isinstance(value, Mapping):
         return "a table"

@@ -48,8 +48,7 @@ def _config(what: str) -> ModelConfig:
     if path.is_dir():
         return RunFolder.open(path).card().model
     if path.is_file() or path.suffix == ".toml":
-        recipe = read_recipe(path)
-        return recipe.with_vocabularies(recipe.tokenizer.vocabulary, recipe.tokenizer.vocabulary)
+        return read_recipe(path).largest_model()
     try:
         return preset(what)
     except ConfigurationError:

@@ -1,19 +1,22 @@
-"""May a run be resumed with this recipe? Only with the one it was begun with, but for keys that change no number.
+"""May a run go on with this recipe and these files? With those it was begun with, but for what changes no number.
 
-``training.identity`` guards the same for what lies outside the recipe: data, versions, threads.
+``training.identity`` guards the same for what lies outside the recipe: versions, threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from clearhead.data.prepare import sha256
 from clearhead.errors import RunError
 from clearhead.recipes.schema import Recipe
 from clearhead.training.identity import FREE
 
 # The data itself is compared by its contents, so it may have moved.
 MAY_CHANGE = {f"training.{name}" for name in FREE} | {"data.folder"}
+HINT = "or train anew into another folder; or go on all the same with --accept-changes"
 
 
 def refuse_changes(begun: Recipe, now: Recipe) -> None:
@@ -31,8 +34,24 @@ def refuse_changes(begun: Recipe, now: Recipe) -> None:
     if changed:
         raise RunError(
             f"this run was begun with another recipe, so going on would not be exact: {'; '.join(changed)}; "
-            "resume with the run's own recipe (clearhead train RUN --resume), or train anew into another folder"
+            f"resume with the run's own recipe (clearhead train RUN --resume), {HINT}"
         )
+
+
+def refuse_other_files(begun: Mapping[str, str], now: Mapping[str, Path]) -> None:
+    """Refuse data files whose contents are not those that the corpus in the run folder was made from.
+
+    ``begun`` are the SHA-256 by name, ``now`` the files of those names; one that is gone is not missed.
+
+    Raises:
+        RunError: a file has changed; it is named.
+    """
+    for name, path in now.items():
+        if path.is_file() and begun.get(name) != sha256(path):
+            raise RunError(
+                f"{path} is not the file this run was begun with: its contents have changed; put the old file "
+                f"back, {HINT}"
+            )
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,136 +1,27 @@
-"""Opens a finished run and gives it a face: predict, logits, states, inspect.
+"""Opens a finished run and gives it the face of its task: predict, logits, states, inspect.
 
-The run's files are checked before anything is allocated from them. A blank input gives a blank output; an input of more
-than ``max_positions`` pieces loses its end, and its prediction says so.
+The run's files are checked before anything is allocated from them. How inputs are read and answers are made is the
+task's affair (``service.tasks``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
 import torch
-from pydantic import ValidationError
-from torch import Tensor
 
 from clearhead.errors import ConfigurationError, RunError
-from clearhead.generation.batches import generate
-from clearhead.generation.settings import DecodingSettings
-from clearhead.inspection.capture import Inspection, inspect_forward
 from clearhead.models.account import account
 from clearhead.models.build import build_model
-from clearhead.models.config import ModelConfig
-from clearhead.models.encoder_decoder import EncoderDecoder
-from clearhead.recipes.sentences import explain
 from clearhead.service.device import pick_device
-from clearhead.service.prediction import Prediction
 from clearhead.service.room import refuse_too_large
 from clearhead.service.run_folder import RunFolder
+from clearhead.service.tasks.table import TASKS
+from clearhead.service.tasks.task import Predictor
 from clearhead.service.weights import check_count, read_weights
-from clearhead.tasks.translation import Translation, bounded
-from clearhead.text.tokenizer import END, START, Tokenizer
 
 
-@dataclass(frozen=True, eq=False)
-class Translator:
-    """A trained encoder–decoder, and the task that knows its tokenizers and how its recipe decodes."""
-
-    model: EncoderDecoder
-    task: Translation
-
-    @property
-    def config(self) -> ModelConfig:
-        """Sizes and choices of the model."""
-        return self.model.config
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model lives."""
-        return self.model.output_weight.device
-
-    def with_model(self, model: EncoderDecoder) -> Translator:
-        """The same tokenizers and decoding around another model."""
-        return replace(self, model=model)
-
-    def predict(self, inputs: Sequence[str], **decoding: Any) -> list[Prediction]:
-        """Translate each input; results stand in the same order. Batching is done here.
-
-        ``decoding`` overrides fields of ``DecodingSettings``: ``beam``, ``n_best``, ``sample``, ``temperature``, …
-
-        Raises:
-            ConfigurationError: an unknown option (the nearest is named) or an impossible value.
-            DataError: an input is no text.
-        """
-        texts = _texts(inputs)
-        with torch.inference_mode():
-            found = self.task.translate(self.model, texts, self.settings(decoding))
-        return [Prediction(text, tuple(answers)) for text, answers in zip(texts, found, strict=True)]
-
-    def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
-        """Scores (B, T, V) for source ids (B, S) and target ids (B, T) that begin with the start symbol."""
-        with torch.inference_mode():
-            return self.model.logits(ids, target_ids, mask=mask)
-
-    def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """The encoder's last layer (B, S, W) for ids (B, S)."""
-        with torch.inference_mode():
-            return self.model.states(ids, mask=mask)
-
-    def inspect(self, text: str, target: str | None = None) -> Inspection:
-        """Every attention of one translation, by name. Row t of a decoder's map belongs to the piece written at t.
-
-        ``target`` is the translation to look at; the model's own when not given. Both sides end with the end symbol.
-        """
-        return self.inspect_ids(*self.pair(text, target))
-
-    def pair(self, text: str, target: str | None = None) -> tuple[list[int], list[int]]:
-        """Ids of ``text`` and of its translation (the model's own when not given), without special tokens."""
-        source = self.task.source.encode([text])[0][: self.longest]
-        if target is not None:
-            return source, self.task.target.encode([target])[0][: self.longest]
-        settings = bounded(self.task.decoding, self.config.max_positions).model_copy(update={"n_best": 1})
-        with torch.inference_mode():
-            return source, list(generate(self.model, [source], settings, device=self.device)[0][0].tokens)
-
-    def inspect_ids(self, source: Sequence[int], written: Sequence[int]) -> Inspection:
-        """Every attention for ids without special tokens."""
-        ids = torch.tensor([[*source, END]], device=self.device)
-        target_in = torch.tensor([[START, *written]], device=self.device)
-        return inspect_forward(
-            self.model,
-            lambda: self.model.logits(ids, target_in),
-            self.task.source.pieces([*source, END]),
-            self.task.target.pieces([*written, END]),
-        )
-
-    def settings(self, decoding: dict[str, Any]) -> DecodingSettings:
-        """The run's decoding settings with these overridden."""
-        room = self.config.max_positions
-        try:
-            settings = DecodingSettings.model_validate(bounded(self.task.decoding, room).model_dump() | decoding)
-        except ValidationError as error:
-            raise ConfigurationError(explain(error, DecodingSettings, "decoding")) from None
-        if settings.max_length > room:
-            raise ConfigurationError(
-                f"decoding: max_length: this model has room for {room} pieces, got {settings.max_length}"
-            )
-        return settings
-
-    @property
-    def longest(self) -> int:
-        """The most pieces of an input that are read; one position goes to the end symbol."""
-        return self.config.max_positions - 1
-
-
-def _texts(inputs: Sequence[str]) -> list[str]:
-    if isinstance(inputs, (str, bytes)):
-        raise ConfigurationError("expected a list of texts, got one text: write [text]")
-    return list(inputs)
-
-
-def load(path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Translator:
+def load(path: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Predictor:
     """The model of a finished run, ready to predict.
 
     Args:
@@ -146,24 +37,14 @@ def load(path: str | Path, device: str | torch.device | None = None, dtype: torc
     card = run.card()
     if not run.weights_file.is_file():
         raise RunError(f"{run.path} has no {run.weights_file.name}: its training is not finished; go on with --resume")
-    source, target = run.tokenizers()
-    _check_sizes(run, card.model, (source, target))
+    wrap = TASKS[card.task].open(run.recipe(), run, card.model)
     check_count(run.weights_file, account(card.model).total)
     refuse_too_large(card.model, training=False)
-    model = cast(EncoderDecoder, build_model(card.model, seed=0))
+    model = build_model(card.model, seed=0)
     read_weights(run.weights_file, model, sha256=card.weights_sha256)
     model.to(device=pick_device(device), dtype=_checked(dtype)).eval()
-    return Translator(model, Translation(source, target, run.recipe().decoding))
-
-
-def _check_sizes(run: RunFolder, config: ModelConfig, tokenizers: tuple[Tokenizer, Tokenizer]) -> None:
-    wanted = (config.source_vocabulary, config.target_vocabulary)
-    found = (tokenizers[0].size, tokenizers[1].size)
-    if wanted != found:
-        raise RunError(
-            f"{run.path}: by {run.card_file.name} the vocabularies have {wanted[0]} and {wanted[1]} entries, but the "
-            f"tokenizer files have {found[0]} and {found[1]}; do they belong to another run?"
-        )
+    predictor: Predictor = wrap(model)
+    return predictor
 
 
 def _checked(dtype: torch.dtype | None) -> torch.dtype:

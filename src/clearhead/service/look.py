@@ -1,7 +1,7 @@
-"""The attention behind one translation, as plain data: pieces on both sides, and a map for every head of every layer.
+"""The attention behind one answer, as plain data: pieces on both sides, and a map for every head of every layer.
 
-Row t of a map belongs to the piece written at t: it says where the model looked when it wrote that piece. Drawing is
-left to whoever shows it.
+Where something is written (a translation), row t of a map belongs to the piece written at t: it says where the model
+looked when it wrote that piece. Elsewhere the text looks at itself. Drawing is left to whoever shows it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearhead.errors import ConfigurationError
-from clearhead.service.load import Translator
+from clearhead.service.tasks.task import Predictor
 from clearhead.text.tokenizer import END, SPECIAL_PIECES
 
 SPACE = "▁"  # how a tokenizer writes the space in front of a word
@@ -25,12 +25,13 @@ Map = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """Cross-attention of one translation: ``layers[l][h]`` is a map (T, S), rows ``target``, columns ``source``."""
+    """Attention of one kind: ``layers[l][h]`` is a map (T, S): rows ``target``, columns ``source``."""
 
     text: str
-    translation: str
+    answer: str
     source: tuple[str, ...]
     target: tuple[str, ...]
+    names: tuple[str, ...]
     layers: tuple[Map, ...]
 
     def labels(self) -> tuple[list[str], list[str]]:
@@ -58,28 +59,29 @@ class Look:
         """Plain data for JSON; weights rounded to 5 digits."""
         return {
             "input": self.text,
-            "text": self.translation,
+            "text": self.answer,
             "source": list(self.source),
             "target": list(self.target),
             "attention": {
-                f"decoder.{index}.cross": np.round(maps.astype(np.float64), 5).tolist()
-                for index, maps in enumerate(self.layers)
+                name: np.round(maps.astype(np.float64), 5).tolist()
+                for name, maps in zip(self.names, self.layers, strict=True)
             },
         }
 
 
-def look_at(translator: Translator, text: str, target: str | None = None) -> Look:
-    """Translate ``text`` (or take ``target`` for its translation) and keep where every head looked.
+def look_at(predictor: Predictor, text: str, target: str | None = None) -> Look:
+    """Answer ``text`` (or take ``target`` for the answer, where the task writes one) and keep where every head looked.
 
     Raises:
         ConfigurationError: the text is empty.
     """
     if not text.strip():
         raise ConfigurationError("there is nothing to look at: the text is empty")
-    source, written = translator.pair(text, target)
-    seen = translator.inspect_ids(source, written)
-    layers = tuple(seen.weights(name).float().cpu().numpy() for name in _in_order(seen.named("cross")))
-    return Look(text, translator.task.target.decode([written])[0], seen.source, seen.target, layers)
+    view = predictor.view(text, target)
+    seen = view.inspection
+    names = _in_order(seen.named(view.shown))
+    layers = tuple(seen.weights(name).float().cpu().numpy() for name in names)
+    return Look(view.text, view.answer, seen.source, seen.target, tuple(names), layers)
 
 
 def readable(pieces: Sequence[str]) -> list[str]:

@@ -107,4 +107,4 @@ def _plain(text: str) -> str:
 
 def _title(look: Look) -> str:
     """What was read and what was written, each cut to one line."""
-    return _plain("\n".join(textwrap.shorten(text, 90, placeholder=" …") for text in (look.text, look.translation)))
+    return _plain("\n".join(textwrap.shorten(text, 90, placeholder=" …") for text in (look.text, look.answer)))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from clearhead.data.corpus import PairCorpus
 from clearhead.models.account import account
 from clearhead.recipes.schema import Recipe
 from clearhead.service.events import Scored
 from clearhead.service.machine import describe_machine, describe_software
-from clearhead.service.prepare import Prepared
 from clearhead.service.run_folder import RunFolder
+from clearhead.service.tasks.task import Prepared
 from clearhead.training.events import Finished, plain
 from clearhead.training.metrics import read_metrics
 
@@ -19,26 +18,26 @@ from clearhead.training.metrics import read_metrics
 def build_report(
     recipe: Recipe, run: RunFolder, prepared: Prepared, finished: Finished, scored: Sequence[Scored]
 ) -> dict[str, Any]:
-    """The report of a finished run. Seconds are of training alone, over all interruptions; scores are 0 to 100."""
+    """The report of a finished run. Seconds are of training alone, over all interruptions; shares are 0 to 100."""
     return {
         "task": recipe.task,
         "seed": recipe.seed,
         "scores": {each.split: _scores(each) for each in scored},
-        "decoding": recipe.decoding.model_dump(exclude_none=True),
-        "training": _training(run, finished),
+        **without_none(recipe.answering()),
+        "training": _training(run, prepared.counted, finished),
         "model": {"parameters": account(prepared.model).total} | prepared.model.model_dump(exclude_none=True),
-        "data": _data(prepared.corpus),
+        "data": _data(prepared),
         "machine": describe_machine(),
         "software": describe_software(),
     }
 
 
 def _scores(scored: Scored) -> dict[str, Any]:
-    table = {"pairs": scored.pairs, "loss": scored.loss, **scored.scores, **scored.details}
+    table = {scored.unit: scored.count, "loss": scored.loss, **scored.scores, **scored.details, **scored.tables}
     return {name: plain(value) for name, value in table.items()}
 
 
-def _training(run: RunFolder, finished: Finished) -> dict[str, Any]:
+def _training(run: RunFolder, counted: str, finished: Finished) -> dict[str, Any]:
     steps = [line for line in read_metrics(run.metrics_file) if line["event"] == "progressed"]
     return {
         "updates": finished.update,
@@ -46,21 +45,27 @@ def _training(run: RunFolder, finished: Finished) -> dict[str, Any]:
         "stopped_by": finished.reason,
         "weights_kept": finished.kept,
         "candidates": plain(finished.candidates),
-        "target_tokens": finished.tokens,
+        counted: finished.tokens,
         "seconds": round(finished.seconds, 1),
-        "target_tokens_per_second": round(finished.tokens / finished.seconds, 1) if finished.seconds else None,
+        f"{counted}_per_second": round(finished.tokens / finished.seconds, 1) if finished.seconds else None,
         "padding": round(sum(line["padding"] for line in steps) / len(steps), 4) if steps else None,
         "weights_sha256": finished.sha256,
     }
 
 
-def _data(corpus: PairCorpus) -> dict[str, Any]:
-    source, target = corpus.tokens()
+def _data(prepared: Prepared) -> dict[str, Any]:
     return {
-        "pairs": len(corpus),
-        "source_tokens": source,
-        "target_tokens": target,
-        "files": corpus.inputs,
-        "fingerprint": corpus.fingerprint,
-        "ledger": corpus.ledger,
+        prepared.unit: len(prepared.corpus),
+        **plain(prepared.facts),
+        "fingerprint": prepared.corpus.fingerprint,
+        "ledger": prepared.corpus.ledger,
+    }
+
+
+def without_none(table: dict[str, Any]) -> dict[str, Any]:
+    """``table``, and every table in it, without the keys that were not given."""
+    return {
+        name: without_none(value) if isinstance(value, dict) else value
+        for name, value in table.items()
+        if value is not None
     }

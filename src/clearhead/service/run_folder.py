@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
-from clearhead.errors import RunError
+from clearhead.errors import RunError, nearest
 from clearhead.models.config import ModelConfig
 from clearhead.recipes.read import read_recipe
 from clearhead.recipes.schema import Recipe
 from clearhead.recipes.sentences import explain
+from clearhead.recipes.table import TASKS
 from clearhead.recipes.write import recipe_to_toml
 from clearhead.service.strict_json import read_json
 from clearhead.settings import Settings
@@ -35,9 +36,16 @@ class RunCard(Settings):
 
     format: Literal["clearhead-run"] = "clearhead-run"
     format_version: Literal[1] = 1
-    task: Literal["translation"]
+    task: str
     model: ModelConfig
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, task: str) -> str:
+        if task not in TASKS:
+            raise ValueError(f"expected one of {', '.join(TASKS)}, got {task!r}{nearest(task, TASKS)}")
+        return task
 
 
 @dataclass(frozen=True)

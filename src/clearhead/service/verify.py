@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from clearhead.inspection.capture import AttentionRecord, capture
 from clearhead.mechanism import textbook
 from clearhead.mechanism.paths import Problem, choose, fused, products, streamed
 from clearhead.models.encoder_decoder import EncoderDecoder
-from clearhead.service.load import Translator
+from clearhead.service.tasks.task import Predictor
 from clearhead.text.tokenizer import PAD, START
 
 PATHS: dict[str, Callable[[Problem], Tensor]] = {"products": products, "fused": fused, "streamed": streamed}
@@ -55,9 +55,9 @@ class Check:
         }
 
 
-def verify(translator: Translator) -> Iterator[Check]:
+def verify(predictor: Predictor) -> Iterator[Check]:
     """All checks of a model, as they are done: every attention on every path, then the cache, then padding."""
-    model = translator.model
+    model = cast(EncoderDecoder, predictor.model)
     batch = _random_batch(model)
     with torch.inference_mode():
         with capture(model) as seen:

@@ -7,8 +7,7 @@ model only by the protocol below, and nothing of files or training.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -93,40 +92,6 @@ class Translation:
             answers[place] = self._readable(hypotheses, truncated=len(rows[place]) > longest)
         return answers
 
-    def evaluate(
-        self,
-        model: Translator[AnyState],
-        pairs: Iterable[tuple[str, str]],
-        decoding: DecodingSettings | None = None,
-        *,
-        tokenize: str = "13a",
-    ) -> Report:
-        """Translate the first of each pair and compare the best with the second.
-
-        Returns measures from 0 to 100 (``bleu``, ``chrf``, ``multi_bleu_lowercased``, ``exact_match``), their
-        signatures (``bleu_signature``, …), ``sentences`` and how many of them were ``truncated`` or ``unfinished``,
-        and ``sentences_per_second`` of translating. ``tokenize`` is sacreBLEU's tokenizer for ``bleu``.
-
-        Raises:
-            DataError: there are no pairs.
-        """
-        sources, references = split(pairs)
-        start = time.perf_counter()
-        best = [answer[0] for answer in self.translate(model, sources, decoding)]
-        seconds = time.perf_counter() - start
-        hypotheses = [translated.text for translated in best]
-        return {
-            "bleu": sacre_bleu(hypotheses, references, tokenize=tokenize),
-            "chrf": chrf(hypotheses, references),
-            "multi_bleu_lowercased": multi_bleu_lowercased_tokenised(hypotheses, references),
-            "exact_match": exact_match(hypotheses, references),
-            **{f"{name}_signature": signature for name, signature in signatures(tokenize=tokenize).items()},
-            "sentences": len(sources),
-            "truncated": sum(translated.truncated for translated in best),
-            "unfinished": sum(not translated.finished for translated in best),
-            "sentences_per_second": len(sources) / seconds,
-        }
-
     def _readable(self, hypotheses: Sequence[Hypothesis], *, truncated: bool) -> list[Translated]:
         texts = self.target.decode([hypothesis.tokens for hypothesis in hypotheses])
         return [
@@ -143,6 +108,29 @@ class Translation:
         ]
 
 
+def measure(best: Sequence[Translated], references: Sequence[str], *, tokenize: str = "13a") -> Report:
+    """Compare the best translation of each text with its reference.
+
+    Returns measures from 0 to 100 (``bleu``, ``chrf``, ``multi_bleu_lowercased``, ``exact_match``), their signatures
+    (``bleu_signature``, …), ``sentences`` and how many of them were ``truncated`` or ``unfinished``. ``tokenize`` is
+    sacreBLEU's tokenizer for ``bleu``.
+
+    Raises:
+        DataError: there are no sentences, or not as many translations as references.
+    """
+    hypotheses = [translated.text for translated in best]
+    return {
+        "bleu": sacre_bleu(hypotheses, references, tokenize=tokenize),
+        "chrf": chrf(hypotheses, references),
+        "multi_bleu_lowercased": multi_bleu_lowercased_tokenised(hypotheses, references),
+        "exact_match": exact_match(hypotheses, references),
+        **{f"{name}_signature": signature for name, signature in signatures(tokenize=tokenize).items()},
+        "sentences": len(references),
+        "truncated": sum(translated.truncated for translated in best),
+        "unfinished": sum(not translated.finished for translated in best),
+    }
+
+
 def bounded(settings: DecodingSettings, positions: int) -> DecodingSettings:
     """The same settings with no output longer than the model's ``positions``."""
     if settings.max_length <= positions:
@@ -154,12 +142,6 @@ def bounded(settings: DecodingSettings, positions: int) -> DecodingSettings:
 def one_line(text: str) -> str:
     """Line ends, which a model can spell in bytes, as spaces: so many lines in, so many lines out."""
     return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
-
-
-def split(pairs: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    """Sources and references of some pairs."""
-    kept = list(pairs)
-    return [source for source, _ in kept], [reference for _, reference in kept]
 
 
 @contextmanager

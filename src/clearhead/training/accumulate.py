@@ -1,6 +1,6 @@
-"""The gradient of one update: over one batch or several, each target token with the same weight, whatever the cut.
+"""The gradient of one update: over one batch or several, each item of the loss with one weight, whatever the cut.
 
-Every batch's summed loss is divided by the target tokens of the whole update, so 1 × 32 sentences give the gradient of
+Every batch's summed loss is divided by the items of the whole update, so 1 × 32 sentences give the gradient of
 4 × 8 (not so where means are averaged: transformers issue 34191). Where memory runs out, the update begins anew with
 the batch in question halved. Values come to the host once an update.
 """
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from clearhead.data.batch import PairBatch
 from clearhead.errors import RunError
 from clearhead.training import randomness
+from clearhead.training.protocol import Batch, Measure
 from clearhead.training.signals import StopFlag
-from clearhead.training.team import Objective, Team
+from clearhead.training.team import Team
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -43,16 +43,16 @@ class Gradient:
 class Accumulation:
     """Gradients of ``objective`` for ``model``, whose parameters receive them; ``members`` see ``team``."""
 
-    def __init__(self, model: nn.Module, objective: Objective, members: int = 1) -> None:
+    def __init__(self, model: nn.Module, objective: Measure, members: int = 1) -> None:
         self.team = Team(model, objective, members)
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.device, self.dtype = self.parameters[0].device, self.parameters[0].dtype
 
-    def __call__(self, batches: Sequence[PairBatch], stop: StopFlag) -> Gradient | None:
+    def __call__(self, batches: Sequence[Batch], stop: StopFlag) -> Gradient | None:
         """The gradient over ``batches``; None, and random states as before, where ``stop`` was set before it was whole.
 
         Raises:
-            RunError: not even a single sentence pair fits into memory.
+            RunError: not even a single row fits into memory.
         """
         before = randomness.capture(self.device)
         tokens = sum(batch.tokens for batch in batches)
@@ -88,7 +88,7 @@ class Accumulation:
         zero = torch.zeros((), device=self.device, dtype=self.dtype)
         return _Sums(zero, zero.clone(), torch.full_like(zero, 1 / tokens))
 
-    def _add(self, batch: PairBatch, sums: _Sums) -> str:
+    def _add(self, batch: Batch, sums: _Sums) -> str:
         """Add one batch's share; the words of the failure where memory ran out, else nothing."""
         try:
             losses = self.team.add(batch.to(self.device) if self.device.type != "cpu" else batch, sums.share)
@@ -122,13 +122,13 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return any(words in str(error) for words in OUT_OF_MEMORY)
 
 
-def _halves(batch: PairBatch, failure: str) -> list[PairBatch]:
+def _halves(batch: Batch, failure: str) -> Sequence[Batch]:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if len(batch) < 2:
         raise RunError(
-            f"memory ran out on a single sentence pair of {batch.source.shape[1]} source and {batch.tokens} target "
-            f"tokens ({failure}); lower data.max_length or the model's sizes"
+            f"memory ran out on a single row of {batch.cells} tokens ({failure}); "
+            "lower data.max_length or the model's sizes"
         )
     return batch.split(2)

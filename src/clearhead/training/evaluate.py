@@ -1,29 +1,28 @@
-"""The held-out loss: teacher forcing without dropout or smoothing, in nats per target token, over batch after batch."""
+"""The held-out loss: without dropout or smoothing, in nats per item that the loss counts, over batch after batch."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import cast
 
 import torch
 from torch import nn
 
-from clearhead.data.batch import PairBatch
 from clearhead.errors import DataError
+from clearhead.training.protocol import Batch, Measure
 from clearhead.training.signals import StopFlag, Stopped
-from clearhead.training.teacher_forcing import TeacherForced, sentence_loss
 
 
 def validation_loss(
     model: nn.Module,
-    batches: Iterable[PairBatch],
+    batches: Iterable[Batch],
+    measure: Measure,
     *,
     autocast: AbstractContextManager[object] | None = None,
     stop: StopFlag | None = None,
 ) -> float:
-    """Mean negative log-likelihood of the target tokens of ``batches``, in nats. The model keeps its mode.
+    """Mean negative log-likelihood of the items of ``batches``, in nats, by ``measure``. The model keeps its mode.
 
     Raises:
         DataError: there is no batch.
@@ -37,13 +36,13 @@ def validation_loss(
             for batch in batches:
                 if stop:
                     raise Stopped
-                loss = sentence_loss(cast(TeacherForced, model), batch.to(device))
+                loss = measure(model, batch.to(device))
                 total += loss.nll
                 tokens += loss.count
     finally:
         model.train(training)
     if not tokens:
-        raise DataError("the validation data holds no sentence pair: there is no loss to compute")
+        raise DataError("the validation data holds nothing to measure: there is no loss to compute")
     return float(total) / tokens
 
 

@@ -1,4 +1,4 @@
-"""What a training run is given: model, corpus, settings, a folder, a seed, and who validates and who stops it."""
+"""What a training run is given: model, corpus, objective, settings, folder, seed, and who validates and stops it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import nn
 
 from clearhead.training.events import Validation
+from clearhead.training.protocol import Corpus, Objective
 from clearhead.training.settings import TrainingSettings
 from clearhead.training.signals import StopFlag
-from clearhead.training.stream import Corpus
 
 Validate = Callable[[nn.Module], Validation]
 
@@ -21,8 +21,9 @@ class TrainingJob:
     """One run.
 
     Attributes:
-        model: with ``hidden``, ``output_weight`` and ``output_bias``, on the device to train on, in float32.
-        corpus: training pairs as ids, with ``samples``, ``lengths``, ``rows`` and ``fingerprint``.
+        model: on the device to train on, in float32.
+        corpus: the training data, whose batches ``objective`` understands.
+        objective: the loss of one batch, as this task and this model have it.
         settings: the course of the run.
         out: the run folder; checkpoints, metrics and final weights go there.
         seed: of the order of batches and of dropout.
@@ -36,6 +37,7 @@ class TrainingJob:
 
     model: nn.Module
     corpus: Corpus
+    objective: Objective
     settings: TrainingSettings
     out: Path
     seed: int

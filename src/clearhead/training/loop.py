@@ -64,7 +64,7 @@ class Trainer:
         beginning = begin(job, self.optimizer, self.identity)
         self.course, self.found = beginning.course, beginning.checkpoint
         self.resumed_at = self.course.update if self.found.path else None
-        self.updates = Updates(job.model, self.optimizer, job.settings, self.precision)
+        self.updates = Updates(job, self.optimizer, self.precision)
         self.updates.random = beginning.random
         self.stream = BatchStream(job.corpus, order, self.course.place, job.settings.max_epochs)
         self.keeper = Keeper(job.checkpoints, job.settings.checkpoints, job.settings.save_attempts)

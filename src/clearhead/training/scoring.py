@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from clearhead.errors import ConfigurationError
+from clearhead.errors import ConfigurationError, nearest
 from clearhead.training.events import Validation
-from clearhead.training.settings import Watch
 
 
-def watched(watch: Watch, validation: Validation) -> float:
+def watched(watch: str, validation: Validation) -> float:
     """The score to compare.
 
     Raises:
@@ -16,11 +15,13 @@ def watched(watch: Watch, validation: Validation) -> float:
     if watch == "loss":
         return validation.loss
     if watch not in validation.scores:
-        given = ", ".join(["loss", *sorted(validation.scores)])
-        raise ConfigurationError(f"training.watch is {watch!r}, but this validation gives only {given}")
+        given = ["loss", *sorted(validation.scores)]
+        raise ConfigurationError(
+            f"training.watch is {watch!r}{nearest(watch, given)}, but this validation gives only {', '.join(given)}"
+        )
     return validation.scores[watch]
 
 
-def better(watch: Watch, new: float, old: float) -> bool:
+def better(watch: str, new: float, old: float) -> bool:
     """Whether ``new`` is strictly better than ``old``; NaN never is."""
     return new < old if watch == "loss" else new > old

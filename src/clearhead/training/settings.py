@@ -16,7 +16,6 @@ from clearhead.settings import Settings
 Schedule = Literal["inverse_sqrt", "cosine", "linear", "constant"]
 Optimizer = Literal["adamw", "muon", "sgd"]
 Precision = Literal["auto", "float32", "bfloat16"]
-Watch = Literal["loss", "bleu", "chrf", "exact_match"]
 Keep = Literal["auto", "average", "best", "last"]
 
 Count = Annotated[int, Field(ge=1, le=1 << 40)]
@@ -25,6 +24,7 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Name = Annotated[str, Field(min_length=1)]
 
 
 class TrainingSettings(Settings):
@@ -34,9 +34,9 @@ class TrainingSettings(Settings):
     sgd's too, and everything else as "adamw" does; both rates follow the same schedule.
     ``updates`` is also the horizon of the cosine and linear schedules. ``final_learning_rate`` is the share of
     ``learning_rate`` that is left at the end of those two. ``clip`` is the largest global gradient norm, 0 for none.
-    ``patience`` counts validations without improvement of ``watch``, 0 for no early stopping. ``keep`` says which
-    weights the run ends with: the average of the last ``average`` snapshots, the best validated, the last, or ("auto")
-    whichever of these validates best. ``precision`` "auto" is bfloat16 where the machine multiplies it natively, else
+    ``watch`` is the loss or a score that the task's validation gives; ``patience`` counts validations without a better
+    one, 0 for no early stopping. ``keep`` says which weights the run ends with: the average of the last ``average``
+    snapshots, the best validated, the last, or ("auto") whichever of these validates best. ``precision`` "auto" is bfloat16 where the machine multiplies it natively, else
     float32; the weights themselves are float32 always. ``threads`` is left to torch where it is not given;
     ``side_by_side`` parts of a batch share them, by default one a thread on a CPU (see ``training.team``).
     """
@@ -68,7 +68,7 @@ class TrainingSettings(Settings):
     snapshot_every: Count = 100
     checkpoints: Count = 2
     patience: CountOrOff = 0
-    watch: Watch = "bleu"
+    watch: Name = "loss"
     average: Count = 8
     keep: Keep = "auto"
 

@@ -6,12 +6,13 @@ its own affair.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from clearhead.data.batch import PairBatch
 from clearhead.training.loss import Loss, chunked_cross_entropy
+from clearhead.training.protocol import Objective
 
 
 class TeacherForced(Protocol):
@@ -31,11 +32,30 @@ class TeacherForced(Protocol):
 
 def sentence_loss(model: TeacherForced, batch: PairBatch, label_smoothing: float = 0.0) -> Loss:
     """The summed loss over the real target tokens of ``batch``."""
-    states = model.hidden(batch.source, batch.target_in, mask=batch.source_mask).flatten(0, 1)
-    targets = batch.target_out.flatten()
+    hidden = model.hidden(batch.source, batch.target_in, mask=batch.source_mask)
+    return states_loss(model, hidden, batch, label_smoothing)
+
+
+def states_loss(model: TeacherForced, hidden: Tensor, batch: PairBatch, label_smoothing: float = 0.0) -> Loss:
+    """The summed loss of decoder states (B, T, W) against what ``batch`` wants to be written there."""
+    states, targets = hidden.flatten(0, 1), batch.target_out.flatten()
     if batch.tokens < len(targets):
         real = batch.target_mask.flatten().nonzero()[:, 0]
         states, targets = states.index_select(0, real), targets.index_select(0, real)
     return chunked_cross_entropy(
         states, model.output_weight, targets, bias=model.output_bias, label_smoothing=label_smoothing
     )
+
+
+def teacher_forcing(label_smoothing: float) -> Objective:
+    """The objective that feeds the decoder the right answers, whatever the model would have said."""
+
+    def objective(model: nn.Module, batch: PairBatch, _: int) -> Loss:
+        return sentence_loss(cast(TeacherForced, model), batch, label_smoothing)
+
+    return objective
+
+
+def held_out_loss(model: nn.Module, batch: PairBatch) -> Loss:
+    """What ``validation_loss`` measures of sentence pairs."""
+    return sentence_loss(cast(TeacherForced, model), batch)

@@ -8,20 +8,18 @@ their own, summed in a fixed order, and draw dropout from seeds drawn beforehand
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from clearhead.data.batch import PairBatch
 from clearhead.hardware import keep_memory
 from clearhead.mechanism.dropout import draw_seed, drawing_from, seeded
 from clearhead.training.loss import Loss
+from clearhead.training.protocol import Batch, Measure
 from clearhead.workers import side_by_side
 
-Objective = Callable[[nn.Module, PairBatch], Loss]
-SMALLEST = 256  # target tokens that are worth a thread
+SMALLEST = 512  # tokens, padding included, that are worth a thread
 MOST = 8  # each member holds a gradient of the model's size
 
 
@@ -40,22 +38,22 @@ class _Part:
     """What one member does: its copy of the model, its rows of the batch, the seed of its dropout."""
 
     model: nn.Module
-    batch: PairBatch
+    batch: Batch
     seed: int
 
 
 class Team:
     """``members`` threads that work on the batches of ``model``; with one, the model itself works in this thread."""
 
-    def __init__(self, model: nn.Module, objective: Objective, members: int) -> None:
+    def __init__(self, model: nn.Module, objective: Measure, members: int) -> None:
         keep_memory()
         self.objective = objective
         self.parameters = list(model.parameters())
         self.models = [model, *(_sharing(model) for _ in range(members - 1))]
 
-    def add(self, batch: PairBatch, share: Tensor) -> list[Loss]:
+    def add(self, batch: Batch, share: Tensor) -> list[Loss]:
         """Add the gradient of ``batch``, times ``share``, to those of the members; the loss of each one's part."""
-        parts = batch.split(max(1, min(len(self.models), batch.tokens // SMALLEST)))
+        parts = batch.split(max(1, min(len(self.models), batch.cells // SMALLEST)))
         if len(parts) == 1:
             return [self._backward(self.models[0], batch, share)]
         self._align()
@@ -86,7 +84,7 @@ class Team:
         with drawing_from(seeded(part.seed, share.device)):
             return self._backward(part.model, part.batch, share)
 
-    def _backward(self, model: nn.Module, batch: PairBatch, share: Tensor) -> Loss:
+    def _backward(self, model: nn.Module, batch: Batch, share: Tensor) -> Loss:
         loss = self.objective(model, batch)
         loss.total.backward(share.to(loss.total.dtype))  # type: ignore[no-untyped-call]
         return Loss(loss.total.detach(), loss.nll, loss.count)

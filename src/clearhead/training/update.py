@@ -7,40 +7,39 @@ so an update that is stopped half-way has not happened.
 from __future__ import annotations
 
 import time
-from typing import cast
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from clearhead.data.batch import PairBatch
 from clearhead.training import randomness
 from clearhead.training.accumulate import Accumulation, Gradient
 from clearhead.training.course import Course
 from clearhead.training.events import Event, Skipped, Spiked, Split
+from clearhead.training.job import TrainingJob
 from clearhead.training.loss import Loss
 from clearhead.training.optimizer import set_learning_rate
 from clearhead.training.precision import autocast
+from clearhead.training.protocol import Batch
 from clearhead.training.schedule import learning_rate
-from clearhead.training.settings import Precision, TrainingSettings
+from clearhead.training.settings import Precision
 from clearhead.training.signals import StopFlag
 from clearhead.training.spikes import remember, spike
 from clearhead.training.stream import BatchStream
 from clearhead.training.team import useful_members
-from clearhead.training.teacher_forcing import TeacherForced, sentence_loss
 
 
 class Updates:
     """Takes the updates of one run, one a call. ``random`` is the state of the generators after the last whole one."""
 
-    def __init__(
-        self, model: nn.Module, optimizer: Optimizer, settings: TrainingSettings, precision: Precision
-    ) -> None:
-        self.model = model
+    def __init__(self, job: TrainingJob, optimizer: Optimizer, precision: Precision) -> None:
+        self.model, self.settings, self.objective = job.model, job.settings, job.objective
         self.optimizer = optimizer
-        self.settings = settings
         self.precision = precision
         self.random: dict[str, Tensor] = {}
-        self.gradient = Accumulation(model, self._loss, settings.side_by_side or useful_members(model))
+        self.update = 1
+        members = self.settings.side_by_side or useful_members(self.model)
+        self.gradient = Accumulation(self.model, self._loss, members)
 
     def take(self, stream: BatchStream, course: Course, stop: StopFlag) -> list[Event] | None:
         """Take the next update and note it in ``course``; what there is to tell of it.
@@ -53,6 +52,7 @@ class Updates:
             return None
         self.model.train()
         randomness.restore(self.random, self.gradient.device)
+        self.update = course.update + 1
         gradient = self.gradient(batches, stop)
         if gradient is None:
             return None
@@ -66,9 +66,9 @@ class Updates:
         _measure(course, batches, gradient, time.perf_counter() - began)
         return events
 
-    def _loss(self, model: nn.Module, batch: PairBatch) -> Loss:
+    def _loss(self, model: nn.Module, batch: Batch) -> Loss:
         with autocast(self.precision, self.gradient.device):
-            return sentence_loss(cast(TeacherForced, model), batch, self.settings.label_smoothing)
+            return self.objective(model, batch, self.update)
 
     def _apply(self, gradient: Gradient, update: int) -> None:
         if self.settings.clip:
@@ -93,13 +93,13 @@ def _note(course: Course, gradient: Gradient) -> list[Event]:
     return events
 
 
-def _measure(course: Course, batches: list[PairBatch], gradient: Gradient, seconds: float) -> None:
+def _measure(course: Course, batches: Sequence[Batch], gradient: Gradient, seconds: float) -> None:
     """Add an update to the sums that progress is told from."""
     window = course.window
     course.tokens += gradient.tokens
     window.seconds += seconds
-    window.cells += sum(batch.source.numel() + batch.target_in.numel() for batch in batches)
-    window.real += sum(int(batch.source_mask.sum()) + batch.tokens for batch in batches)
+    window.cells += sum(batch.cells for batch in batches)
+    window.real += sum(batch.real for batch in batches)
     window.timed += gradient.tokens
     if gradient.finite:
         course.gradient_norm = gradient.norm

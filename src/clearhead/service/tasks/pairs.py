@@ -1,4 +1,4 @@
-"""From a recipe to what training needs: tokenizers learnt from the training side only, the prepared corpus, the sizes.
+"""From a translation recipe to what training needs: tokenizers learnt from the training side only, the corpus, sizes.
 
 On resuming, what is already in the run folder is used as it is, after the data files proved to be the same.
 """
@@ -7,33 +7,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from clearhead.data.corpus import PairCorpus
 from clearhead.data.ledger import Ledger
-from clearhead.data.prepare import prepare_pairs, sha256
+from clearhead.data.prepare import named_inputs, prepare_pairs
 from clearhead.data.read import data_paths, read_pairs
-from clearhead.errors import RunError
-from clearhead.models.config import ModelConfig
-from clearhead.recipes.schema import Recipe
+from clearhead.recipes.translation import TranslationRecipe
+from clearhead.service.changes import refuse_other_files
 from clearhead.service.run_folder import RunCard, RunFolder
+from clearhead.service.tasks.task import Prepared
 from clearhead.text.learn import learn_tokenizer
 from clearhead.text.tokenizer import Tokenizer
 
 Tokenizers = tuple[Tokenizer, Tokenizer]
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """Everything between the recipe and the model."""
-
-    tokenizers: Tokenizers
-    corpus: PairCorpus
-    model: ModelConfig
-
-
-def prepare(recipe: Recipe, run: RunFolder) -> Prepared:
+def prepare(recipe: TranslationRecipe, run: RunFolder, *, accept_changes: bool) -> Prepared:
     """Learn tokenizers, prepare the training corpus and write ``config.json``, as far as that is not done yet.
 
     Raises:
@@ -47,10 +37,21 @@ def prepare(recipe: Recipe, run: RunFolder) -> Prepared:
     model = recipe.with_vocabularies(tokenizers[0].size, tokenizers[1].size)
     if not begun:
         run.write_card(RunCard(task=recipe.task, model=model))
-    return Prepared(tokenizers, _corpus(recipe, run, tokenizers), model)
+    corpus = _corpus(recipe, run, tokenizers, accept_changes=accept_changes)
+    source, target = tokenizers
+    tokens = corpus.tokens()
+    return Prepared(
+        model=model,
+        corpus=corpus,
+        vocabularies=(source.size,) if source is target else (source.size, target.size),
+        identity={"tokenizers": _sha256(tokenizers)},
+        unit="pairs",
+        counted="target_tokens",
+        facts={"source_tokens": tokens[0], "target_tokens": tokens[1], "files": corpus.inputs},
+    )
 
 
-def _learn(recipe: Recipe) -> Tokenizers:
+def _learn(recipe: TranslationRecipe) -> Tokenizers:
     if recipe.tokenizer.shared:
         tokenizer = learn_tokenizer(recipe.tokenizer, _lines(recipe, (0, 1)))
         return tokenizer, tokenizer
@@ -59,7 +60,7 @@ def _learn(recipe: Recipe) -> Tokenizers:
     )
 
 
-def _lines(recipe: Recipe, sides: tuple[int, ...]) -> Iterator[str]:
+def _lines(recipe: TranslationRecipe, sides: tuple[int, ...]) -> Iterator[str]:
     """The training text of one side, or of both in turn."""
     ledger = Ledger(strict=recipe.data.bad_lines == "refuse")
     for pair in read_pairs(recipe.data.train, Path(recipe.data.folder), ledger):
@@ -67,15 +68,16 @@ def _lines(recipe: Recipe, sides: tuple[int, ...]) -> Iterator[str]:
         yield from (texts[side] for side in sides)
 
 
-def _corpus(recipe: Recipe, run: RunFolder, tokenizers: Tokenizers) -> PairCorpus:
-    folder, out = Path(recipe.data.folder), run.corpus / "train"
-    if (out / "corpus.json").is_file():
+def _corpus(recipe: TranslationRecipe, run: RunFolder, tokenizers: Tokenizers, *, accept_changes: bool) -> PairCorpus:
+    folder, out, files = Path(recipe.data.folder), run.corpus / "train", recipe.data.train
+    anew = accept_changes and all(path.is_file() for path in data_paths(files, folder))
+    if (out / "corpus.json").is_file() and not anew:
         corpus = PairCorpus.open(out)
-        _refuse_changed(recipe, corpus)
+        refuse_other_files(corpus.inputs, named_inputs(files, folder))
         return corpus
     return prepare_pairs(
         recipe.data,
-        recipe.data.train,
+        files,
         folder,
         tokenizers,
         out,
@@ -85,16 +87,6 @@ def _corpus(recipe: Recipe, run: RunFolder, tokenizers: Tokenizers) -> PairCorpu
     )
 
 
-def _refuse_changed(recipe: Recipe, corpus: PairCorpus) -> None:
-    """Training files that are still there must be the ones the corpus was made from; absent ones are not missed."""
-    for path in data_paths(recipe.data.train, Path(recipe.data.folder)):
-        if path.is_file() and corpus.inputs.get(path.name) != sha256(path):
-            raise RunError(
-                f"{path} is not the file this run was begun with: its contents have changed; put the old file back, "
-                "or train anew into another folder"
-            )
-
-
-def tokenizers_sha256(tokenizers: Tokenizers) -> str:
+def _sha256(tokenizers: Tokenizers) -> str:
     """One fingerprint of both tokenizers."""
     return hashlib.sha256("".join(tokenizer.fingerprint for tokenizer in tokenizers).encode()).hexdigest()

@@ -1,0 +1,125 @@
+"""The face of a model that translates: texts in, predictions out; and every attention behind one of them.
+
+A blank input gives a blank output; an input of more than ``max_positions`` pieces loses its end, and its prediction
+says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from clearhead.errors import ConfigurationError
+from clearhead.generation.batches import generate
+from clearhead.generation.settings import DecodingSettings
+from clearhead.inspection.capture import Inspection, inspect_forward
+from clearhead.models.config import ModelConfig
+from clearhead.models.encoder_decoder import EncoderDecoder
+from clearhead.recipes.sentences import explain
+from clearhead.service.prediction import Prediction
+from clearhead.service.tasks.task import View
+from clearhead.service.texts import listed
+from clearhead.tasks.translation import Translation, bounded
+from clearhead.text.tokenizer import END, START
+
+
+@dataclass(frozen=True, eq=False)
+class Translator:
+    """A trained encoder–decoder, and the task that knows its tokenizers and how its recipe decodes."""
+
+    model: EncoderDecoder
+    task: Translation
+
+    @property
+    def config(self) -> ModelConfig:
+        """Sizes and choices of the model."""
+        return self.model.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self.model.output_weight.device
+
+    @property
+    def longest(self) -> int:
+        """The most pieces of an input that are read; one position goes to the end symbol."""
+        return self.config.max_positions - 1
+
+    def parse(self, line: str) -> str:
+        """A line is an input as it is."""
+        return line
+
+    def predict(self, inputs: Sequence[str], **decoding: Any) -> list[Prediction]:
+        """Translate each input; results stand in the same order. Batching is done here.
+
+        ``decoding`` overrides fields of ``DecodingSettings``: ``beam``, ``n_best``, ``sample``, ``temperature``, …
+
+        Raises:
+            ConfigurationError: an unknown option (the nearest is named) or an impossible value.
+            DataError: an input is no text.
+        """
+        texts = listed(inputs)
+        with torch.inference_mode():
+            found = self.task.translate(self.model, texts, self.settings(decoding))
+        return [Prediction(text, tuple(answers)) for text, answers in zip(texts, found, strict=True)]
+
+    def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
+        """Scores (B, T, V) for source ids (B, S) and target ids (B, T) that begin with the start symbol."""
+        with torch.inference_mode():
+            return self.model.logits(ids, target_ids, mask=mask)
+
+    def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        """The encoder's last layer (B, S, W) for ids (B, S)."""
+        with torch.inference_mode():
+            return self.model.states(ids, mask=mask)
+
+    def inspect(self, text: str, target: str | None = None) -> Inspection:
+        """Every attention of one translation, by name. Row t of a decoder's map belongs to the piece written at t.
+
+        ``target`` is the translation to look at; the model's own when not given. Both sides end with the end symbol.
+        """
+        return self.inspect_ids(*self.pair(text, target))
+
+    def view(self, text: str, target: str | None = None) -> View:
+        """One translation looked at: where the decoder looked in the source."""
+        source, written = self.pair(text, target)
+        answer = self.task.target.decode([written])[0]
+        return View(text, answer, self.inspect_ids(source, written), "cross")
+
+    def pair(self, text: str, target: str | None = None) -> tuple[list[int], list[int]]:
+        """Ids of ``text`` and of its translation (the model's own when not given), without special tokens."""
+        source = self.task.source.encode([text])[0][: self.longest]
+        if target is not None:
+            return source, self.task.target.encode([target])[0][: self.longest]
+        settings = bounded(self.task.decoding, self.config.max_positions).model_copy(update={"n_best": 1})
+        with torch.inference_mode():
+            return source, list(generate(self.model, [source], settings, device=self.device)[0][0].tokens)
+
+    def inspect_ids(self, source: Sequence[int], written: Sequence[int]) -> Inspection:
+        """Every attention for ids without special tokens."""
+        ids = torch.tensor([[*source, END]], device=self.device)
+        target_in = torch.tensor([[START, *written]], device=self.device)
+        return inspect_forward(
+            self.model,
+            lambda: self.model.logits(ids, target_in),
+            self.task.source.pieces([*source, END]),
+            self.task.target.pieces([*written, END]),
+        )
+
+    def settings(self, decoding: dict[str, Any]) -> DecodingSettings:
+        """The run's decoding settings with these overridden."""
+        room = self.config.max_positions
+        try:
+            settings = DecodingSettings.model_validate(bounded(self.task.decoding, room).model_dump() | decoding)
+        except ValidationError as error:
+            raise ConfigurationError(explain(error, DecodingSettings, "decoding")) from None
+        if settings.max_length > room:
+            raise ConfigurationError(
+                f"decoding: max_length: this model has room for {room} pieces, got {settings.max_length}"
+            )
+        return settings
