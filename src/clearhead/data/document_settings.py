@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from clearhead.data.settings import PairFiles
+from clearhead.data.settings import DataFolder, PairFiles
 from clearhead.settings import Settings
 
 Name = Annotated[str, Field(min_length=1)]
@@ -73,7 +73,7 @@ class TailSplit(Settings):
         return self
 
 
-class DocumentData(Settings):
+class DocumentData(DataFolder):
     """The texts of a language model and how they become rows of ``length`` tokens.
 
     ``packing`` "documents": rows are filled with one document after another, and no token sees another document;
@@ -83,7 +83,6 @@ class DocumentData(Settings):
     tokens later, so that the same text is not cut at the same places again and again.
     """
 
-    folder: str = "."
     train: DocumentFiles
     valid: DocumentFiles | None = None
     test: DocumentFiles | None = None

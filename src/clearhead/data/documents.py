@@ -28,11 +28,11 @@ class Piece(NamedTuple):
     ends: bool
 
 
-def document_paths(files: DocumentFiles, folder: Path) -> list[Path]:
+def document_paths(files: DocumentFiles, folder: Path, *, missing: bool = False) -> list[Path]:
     """The files meant, in the order in which they are read.
 
     Raises:
-        DataError: a pattern matches nothing.
+        DataError: a pattern matches nothing, and that may not be (``missing``).
     """
     found: list[Path] = []
     for name in files.files:
@@ -41,7 +41,7 @@ def document_paths(files: DocumentFiles, folder: Path) -> list[Path]:
             continue
         root = Path(name).anchor
         matches = sorted((Path(root) if root else folder).glob(name.removeprefix(root)))
-        if not matches:
+        if not (matches or missing):
             raise DataError(f"no file in {folder} matches {name!r}")
         found += matches
     return found

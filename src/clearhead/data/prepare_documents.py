@@ -110,7 +110,7 @@ def _made_of(settings: DocumentData, paths: list[Path], tokenizer: Tokenizer) ->
     split = None if settings.split is None else settings.split.model_dump()
     return {
         "format": FORMAT,
-        "inputs": input_fingerprints(paths),
+        "inputs": {name: sha256(path) for name, path in named_paths(paths).items()},
         "tokenizer": tokenizer.fingerprint,
         "split": split,
         **settings.model_dump(include={"length", "packing", "offsets", "bad_lines"}),
@@ -118,12 +118,12 @@ def _made_of(settings: DocumentData, paths: list[Path], tokenizer: Tokenizer) ->
     }
 
 
-def input_fingerprints(paths: list[Path]) -> dict[str, str]:
-    """sha256 of each file by its name, or by its place and name where several have the same."""
+def named_paths(paths: list[Path]) -> dict[str, Path]:
+    """Each file by its name, or by its place and name where several have the same."""
     names = [path.name for path in paths]
     unique = len(set(names)) == len(names)
     keys = names if unique else [f"{number}/{name}" for number, name in enumerate(names, start=1)]
-    return {key: sha256(path) for key, path in zip(keys, paths, strict=True)}
+    return dict(zip(keys, paths, strict=True))
 
 
 def _describe(folder: Path, made_of: dict[str, Any], counts: Counts, dtype: str, ledger: Ledger) -> None:
