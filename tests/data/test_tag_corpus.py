@@ -20,7 +20,7 @@ from clearhead.data.tag_settings import TagData
 from clearhead.data.word_table import PieceReader, WholeWordReader, WordReader
 from clearhead.errors import DataError, RunError, ShapeError
 from clearhead.text.tokenizer import Tokenizer
-from clearhead.text.word_settings import WholeWords
+from clearhead.text.word_settings import WordInput
 from clearhead.text.words import WordVocabulary
 
 Write = Callable[..., Path]
@@ -29,7 +29,7 @@ FILE = "a\tA\nb\tB\nc\tA\n\nb\tB\n\nc\tA\na\tB\n"
 
 
 def whole(buckets: int = 0) -> WordReader:
-    return WholeWordReader(WordVocabulary(["a", "b"], WholeWords(buckets=buckets, longest=1)))
+    return WholeWordReader(WordVocabulary(["a", "b"], WordInput(buckets=buckets, longest=1)))
 
 
 def prepare(folder: Path, reader: WordReader, **settings: Any) -> TagCorpus:

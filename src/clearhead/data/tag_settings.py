@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from clearhead.data.settings import DataFolder
 from clearhead.errors import nearest
-from clearhead.settings import Settings
 
 TagFormat = Literal["conllu", "columns"]
 TagColumn = Literal["upos", "xpos", "feats"]
@@ -27,7 +27,7 @@ ENDINGS: dict[str, TagFormat] = {
 File = Annotated[str, Field(min_length=1)]
 
 
-class TagData(Settings):
+class TagData(DataFolder):
     """The files of a tagging job and the declared, counted policy for sentences that do not fit.
 
     ``folder`` is relative to the recipe, the files are relative to ``folder``; ``.gz`` may follow any ending. What a
@@ -42,7 +42,6 @@ class TagData(Settings):
     them costs its whole sentence.
     """
 
-    folder: str = "."
     train: File
     valid: File | None = None
     test: File | None = None

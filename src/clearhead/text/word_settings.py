@@ -11,20 +11,23 @@ from pydantic import Field, model_validator
 
 from clearhead.settings import Settings
 
-Pooling = Literal["first", "mean"]
+_OF_WORDS = ("vocabulary", "min_frequency", "lowercase", "buckets", "shortest", "longest")
 
 
-class WholeWords(Settings):
-    """A word is one position: the vector of its vocabulary entry plus the mean of its characters' n-grams' vectors.
+class WordInput(Settings):
+    """How a model reads a word: whole, or in pieces.
 
-    The vocabulary holds words seen at least ``min_frequency`` times in training, at most ``vocabulary`` of them; every
-    other word is unknown there and lives by its n-grams, of ``shortest`` to ``longest`` characters with the word's
-    ends marked (Bojanowski et al. 2017, arXiv 1607.04606). They are hashed into ``buckets``, 0 for none.
-    ``lowercase`` is about the vocabulary; n-grams see words as they are written.
+    With ``kind`` "words" a word is one position: the vector of its vocabulary entry plus the mean of its characters'
+    n-grams' vectors. The vocabulary holds words seen at least ``min_frequency`` times in training, at most
+    ``vocabulary`` of them; every other word is unknown there and lives by its n-grams, of ``shortest`` to ``longest``
+    characters with the word's ends marked (Bojanowski et al. 2017, arXiv 1607.04606). They are hashed into ``buckets``,
+    0 for none. ``lowercase`` is about the vocabulary; n-grams see words as they are written.
+
+    With "pieces" a word is cut by the recipe's ``tokenizer``, and nothing else is to be said here.
     """
 
-    kind: Literal["words"] = "words"
-    vocabulary: Annotated[int, Field(ge=1, le=1 << 22)] = 50_000
+    kind: Literal["words", "pieces"] = "words"
+    vocabulary: Annotated[int, Field(ge=1, le=1 << 19)] = 50_000
     min_frequency: Annotated[int, Field(ge=1)] = 2
     lowercase: bool = True
     buckets: Annotated[int, Field(ge=0, le=1 << 24)] = 20_000
@@ -39,18 +42,8 @@ class WholeWords(Settings):
             )
         if self.buckets == 1:
             raise ValueError("buckets = 1 would make all n-grams the same: give more, or 0 for no n-grams")
+        if self.kind == "pieces":
+            for name in _OF_WORDS:
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f'{name} is about whole words, but kind = "pieces": leave it out')
         return self
-
-
-class WordPieces(Settings):
-    """A word is cut into pieces by the recipe's ``tokenizer``, and read back from them.
-
-    ``pooling`` says what stands for the word behind the encoder: its "first" piece, or the "mean" of all (Devlin et al.
-    2019, arXiv 1810.04805, take the first).
-    """
-
-    kind: Literal["pieces"]
-    pooling: Pooling = "first"
-
-
-WordInput = Annotated[WholeWords | WordPieces, Field(discriminator="kind")]

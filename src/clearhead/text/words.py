@@ -17,7 +17,7 @@ from zlib import crc32
 from clearhead.errors import RunError
 from clearhead.text.settings import SPECIALS
 from clearhead.text.tokenizer import UNKNOWN
-from clearhead.text.word_settings import WholeWords
+from clearhead.text.word_settings import WordInput
 
 OPEN, CLOSE = "\x02", "\x03"  # start and end of text, which stand in no word
 KEPT = 16  # characters of each end that n-grams see of a longer word: addresses would outweigh all else
@@ -27,7 +27,7 @@ _REMEMBERED = 1 << 18
 class WordVocabulary:
     """The words that have an entry, most frequent first, and the n-grams of any word."""
 
-    def __init__(self, words: Sequence[str], settings: WholeWords) -> None:
+    def __init__(self, words: Sequence[str], settings: WordInput) -> None:
         """``words``: without repetition, in lower case where ``settings`` say so."""
         self.settings = settings
         self.words = tuple(words)
@@ -35,7 +35,7 @@ class WordVocabulary:
         self.ngrams = lru_cache(_REMEMBERED)(self._ngrams)
 
     @classmethod
-    def learn(cls, words: Iterable[str], settings: WholeWords) -> WordVocabulary:
+    def learn(cls, words: Iterable[str], settings: WordInput) -> WordVocabulary:
         """The vocabulary of the ``words`` of a training set, repetitions included; ties go by alphabet."""
         counts = Counter(word.lower() if settings.lowercase else word for word in words)
         kept = [word for word, count in counts.items() if count >= settings.min_frequency]
@@ -77,7 +77,7 @@ class WordVocabulary:
         """
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
-            words, settings = table["words"], WholeWords.model_validate(table["settings"])
+            words, settings = table["words"], WordInput.model_validate(table["settings"])
         except FileNotFoundError as error:
             raise RunError(f"there is no vocabulary file {path}") from error
         except (KeyError, TypeError, ValueError, RecursionError) as error:
