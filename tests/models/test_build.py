@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from clearhead.errors import ConfigurationError, ShapeError
-from clearhead.models.build import build_model
-from clearhead.models.config import ModelConfig
+from clearhead.errors import ShapeError
+from clearhead.models.build import MODELS, build_model
+from clearhead.models.config import Architecture, Body, ModelConfig
 from clearhead.models.encoder_decoder import EncoderDecoder
 
 SMALL = ModelConfig(
@@ -53,9 +53,12 @@ def test_without_a_seed_torchs_generator_decides() -> None:
     assert not same(first, build_model(SMALL))
 
 
-def test_an_architecture_that_cannot_be_built_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"one of encoder-decoder, got 'encoder'"):
-        build_model(changed(architecture="encoder"))
+@pytest.mark.parametrize("place", MODELS, ids=" ".join)
+def test_every_architecture_has_every_body(place: tuple[str, str]) -> None:
+    architecture, body = place
+    assert {name for name, _ in MODELS} == set(get_args(Architecture))
+    assert {name for _, name in MODELS} == set(get_args(Body))
+    assert build_model(changed(architecture=architecture, body=body)).config.body == body
 
 
 @pytest.mark.parametrize("tie", ["all", "target", "none"])

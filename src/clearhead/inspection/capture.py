@@ -1,9 +1,9 @@
 """Attach to the seam of every attention in a model from outside, and keep what passes there.
 
-A model's attentions each call one inner step with q, k, v and a mask (``mechanism.multihead.AttentionStep``). While a
-``capture`` is open a hook on those steps keeps references to what they were given and what they returned. Nothing is
-computed until somebody asks, nothing is kept when no capture is open, and the model's own path, fused or not, runs as
-ever: looking cannot change the answer.
+A model's attentions each call one inner step with q, k, v, a mask and a bias (``mechanism.multihead.AttentionStep``).
+While a ``capture`` is open a hook on those steps keeps references to what they were given and what they returned.
+Nothing is computed until somebody asks, nothing is kept when no capture is open, and the model's own path, fused or
+not, runs as ever: looking cannot change the answer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -20,15 +20,22 @@ from torch.utils.hooks import RemovableHandle
 
 from clearhead.errors import ConfigurationError, nearest
 from clearhead.mechanism.attention import attention_scores, attention_weights
+from clearhead.mechanism.biases import Bias
 from clearhead.mechanism.masks import Mask
 from clearhead.mechanism.multihead import AttentionStep, value_up
+from clearhead.mechanism.normalizers import Normalizer
+from clearhead.mechanism.paths import Problem
+from clearhead.mechanism.scores import Score
 
-_PLACE = re.compile(r"(\w+)\.blocks\.(\d+)\.(\w+)_attention\.step")
+_PLACE = re.compile(r"(\w+)\.(?:blocks\.(\d+)\.)?(\w+)_attention\.step")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionRecord:
-    """One call of one attention: q (B, H, T, D), k (B, G, S, D), v (B, G, S, M), the mask, and z (B, H, T, M)."""
+    """One call of one attention: q (B, H, T, D), k (B, G, S, D), v (B, G, S, M), the mask, and z (B, H, T, M).
+
+    With what shaped its weights: the bias, the score and the normaliser, whose own weights are the model's still.
+    """
 
     name: str
     q: Tensor
@@ -37,14 +44,32 @@ class AttentionRecord:
     mask: Mask | None
     mixed: Tensor
     output: nn.Linear
+    bias: Bias | None = None
+    score: Score = "scaled_dot"
+    normalize: Normalizer = "softmax"
+
+    def problem(self) -> Problem:
+        """What this call had to compute, as in evaluation."""
+        return Problem(self.q, self.k, self.v, self.mask, self.bias, score=self.score, normalize=self.normalize)
 
     def scores(self) -> Tensor:
         """Scaled scores before the mask (B, H, T, S)."""
-        return attention_scores(self.q, self.k)
+        with torch.no_grad():
+            return attention_scores(self.q, self.k, bias=self.bias, score=self.score)
 
     def weights(self) -> Tensor:
         """The whole map of attention weights (B, H, T, S)."""
-        return attention_weights(self.q, self.k, mask=self.mask)
+        with torch.no_grad():
+            return attention_weights(
+                self.q, self.k, mask=self.mask, bias=self.bias, score=self.score, normalize=self.normalize
+            )
+
+    def after(self, earlier: AttentionRecord | None) -> AttentionRecord:
+        """This call behind ``earlier`` ones of a recurrence, which looked at the very same keys with other queries."""
+        if earlier is None or earlier.k.data_ptr() != self.k.data_ptr() or earlier.k.shape != self.k.shape:
+            return self
+        q, mixed = torch.cat((earlier.q, self.q), dim=2), torch.cat((earlier.mixed, self.mixed), dim=2)
+        return replace(self, q=q, mixed=mixed)
 
     def additions(self) -> Tensor:
         """What each head adds to the residual stream (B, H, T, W); over heads, with the bias, the block's output."""
@@ -94,9 +119,12 @@ def capture(model: nn.Module, names: Sequence[str] | None = None) -> Iterator[Ca
 
 
 def _keeper(seen: Capture, name: str, output: nn.Linear) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
-    def keep(_: nn.Module, given: tuple[Any, ...], mixed: Tensor) -> None:
-        q, k, v, mask = given
-        seen.records[name] = AttentionRecord(name, q.detach(), k.detach(), v.detach(), mask, mixed.detach(), output)
+    def keep(step: nn.Module, given: tuple[Any, ...], mixed: Tensor) -> None:
+        assert isinstance(step, AttentionStep)
+        (q, k, v, mask), bias = given[:4], given[4] if len(given) > 4 else None
+        q, k, v, mixed = q.detach(), k.detach(), v.detach(), mixed.detach()
+        record = AttentionRecord(name, q, k, v, mask, mixed, output, bias, step.score, step.normalize)
+        seen.records[name] = record.after(seen.records.get(name)) if step.recurrent else record
 
     return keep
 
@@ -105,7 +133,7 @@ def _steps(model: nn.Module) -> Iterator[tuple[str, AttentionStep, nn.Linear]]:
     for path, module in model.named_modules():
         if isinstance(module, AttentionStep):
             found = _PLACE.fullmatch(path)
-            name = ".".join(found.groups()) if found else path.removesuffix(".step")
+            name = ".".join(found.groups(default="0")) if found else path.removesuffix(".step")
             parent = model.get_submodule(path.rpartition(".")[0])
             output = parent.get_submodule("output")
             assert isinstance(output, nn.Linear)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from clearhead.layers.feedforward import FeedForward
+from clearhead.layers.feedforward import feedforward
 from clearhead.layers.residual import AROUND
 from clearhead.mechanism.cache import LayerCache
 from clearhead.mechanism.masks import Mask
-from clearhead.mechanism.multihead import CrossAttention, HeadSizes, SelfAttention
+from clearhead.mechanism.multihead import SCALED_DOT, CrossAttention, HeadSizes, SelfAttention, Weighting
+from clearhead.mechanism.positions import Relative
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,16 @@ class BlockSizes:
     dropout: float
     attention_dropout: float
     feedforward_dropout: float
+    norm: str = "layer"
+    weighting: Weighting = SCALED_DOT
 
     def residual(self) -> nn.Module:
         """Add & Norm in this block's order."""
-        return AROUND[self.norm_order](self.heads.width, self.norm_epsilon, self.dropout)
+        return AROUND[self.norm_order](self.heads.width, self.norm_epsilon, self.dropout, self.norm)
 
-    def network(self) -> FeedForward:
+    def network(self) -> nn.Module:
         """The feed-forward network of this block."""
-        return FeedForward(self.heads.width, self.feedforward, self.activation, self.feedforward_dropout)
+        return feedforward(self.heads.width, self.feedforward, self.activation, self.feedforward_dropout)
 
 
 class EncoderBlock(nn.Module):
@@ -40,14 +43,21 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, sizes: BlockSizes) -> None:
         super().__init__()
-        self.self_attention = SelfAttention(sizes.heads, sizes.attention_dropout)
+        self.self_attention = SelfAttention(sizes.heads, sizes.attention_dropout, sizes.weighting)
         self.around_self = sizes.residual()
         self.feedforward = sizes.network()
         self.around_feedforward = sizes.residual()
 
-    def forward(self, x: Tensor, mask: Mask | None = None, cache: LayerCache | None = None) -> Tensor:
-        x = self.around_self(x, lambda y: self.self_attention(y, mask, cache))
-        x = self.around_feedforward(x, self.feedforward)
+    def forward(
+        self,
+        x: Tensor,
+        mask: Mask | None = None,
+        cache: LayerCache | None = None,
+        relative: Relative | None = None,
+        real: Tensor | None = None,
+    ) -> Tensor:
+        x = self.around_self(x, lambda y: self.self_attention(y, mask, cache, relative), real)
+        x = self.around_feedforward(x, self.feedforward, real)
         return x
 
 
@@ -56,26 +66,46 @@ class DecoderBlock(nn.Module):
 
     def __init__(self, sizes: BlockSizes) -> None:
         super().__init__()
-        self.self_attention = SelfAttention(sizes.heads, sizes.attention_dropout)
+        self.self_attention = SelfAttention(sizes.heads, sizes.attention_dropout, sizes.weighting)
         self.around_self = sizes.residual()
-        self.cross_attention = CrossAttention(sizes.heads, sizes.attention_dropout)
+        self.cross_attention = CrossAttention(sizes.heads, sizes.attention_dropout, sizes.weighting)
         self.around_cross = sizes.residual()
         self.feedforward = sizes.network()
         self.around_feedforward = sizes.residual()
 
-    def forward(self, x: Tensor, mask: Mask | None, memory: tuple[Tensor, Tensor], memory_mask: Mask | None) -> Tensor:
-        x = self.around_self(x, lambda y: self.self_attention(y, mask))
-        x = self.around_cross(x, lambda y: self.cross_attention(y, memory, memory_mask))
-        x = self.around_feedforward(x, self.feedforward)
+    def forward(
+        self,
+        x: Tensor,
+        mask: Mask | None,
+        memory: tuple[Tensor, Tensor],
+        memory_mask: Mask | None,
+        relative: Relative | None = None,
+        real: Tensor | None = None,
+    ) -> Tensor:
+        x = self.around_self(x, lambda y: self.self_attention(y, mask, None, relative), real)
+        x = self.around_cross(x, lambda y: self.cross_attention(y, memory, memory_mask), real)
+        x = self.around_feedforward(x, self.feedforward, real)
         return x
 
-    def advance(self, x: Tensor, memory: tuple[Tensor, Tensor], memory_mask: Mask | None, cache: LayerCache) -> Tensor:
+    def advance(
+        self,
+        x: Tensor,
+        memory: tuple[Tensor, Tensor],
+        memory_mask: Mask | None,
+        cache: LayerCache,
+        mask: Mask | None = None,
+        relative: Relative | None = None,
+    ) -> Tensor:
         """One new position for K hypotheses of each sentence: x (B, K, W) → (B, K, W).
 
         Hypotheses are rows of their own in self-attention and its cache, and K queries over one and the same memory in
         cross-attention, so the memory is never copied per hypothesis.
         """
-        x = self.around_self(x, lambda y: self.self_attention(y.reshape(-1, 1, y.shape[-1]), None, cache).view_as(y))
+        x = self.around_self(x, lambda y: self._one_each(y, mask, cache, relative))
         x = self.around_cross(x, lambda y: self.cross_attention(y, memory, memory_mask))
         x = self.around_feedforward(x, self.feedforward)
         return x
+
+    def _one_each(self, x: Tensor, mask: Mask | None, cache: LayerCache, relative: Relative | None) -> Tensor:
+        mixed: Tensor = self.self_attention(x.reshape(-1, 1, x.shape[-1]), mask, cache, relative)
+        return mixed.view_as(x)

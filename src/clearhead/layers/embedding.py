@@ -1,30 +1,41 @@
-"""From token numbers to the residual stream: one row of the embedding matrix a token, plus where it stands.
+"""From the input to the residual stream: one row of the embedding matrix a token, plus where it stands.
 
-Sinusoidal positions are section 3.5 of arXiv 1706.03762; learned ones are a second matrix. Embeddings are scaled by √W
-so that tied matrices serve as output weights too (section 3.4).
+Sinusoidal positions are section 3.5 of arXiv 1706.03762; learned ones are a second matrix; those that act inside
+attention are ``mechanism.positions``'. Embeddings are scaled by √W so that tied matrices serve as output weights too
+(section 3.4). A word may bring the character n-grams it is spelled with (arXiv 1607.04606); input that is vectors
+already is put through one linear map.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from clearhead.errors import ShapeError
 from clearhead.layers.dropout import Dropout
+from clearhead.mechanism.dropout import present_generator
+
+UNKNOWN = 1  # the house's number of an unknown token; 0 is padding
 
 
 class SinusoidalPositions(nn.Module):
     """PE(p, 2i) = sin(p / 10000^(2i/W)), PE(p, 2i+1) = cos of the same; nothing is learned."""
+
+    table: Tensor
 
     def __init__(self, positions: int, width: int) -> None:
         super().__init__()
         self.register_buffer("table", sinusoids(positions, width), persistent=False)
 
     def forward(self, start: int, count: int) -> Tensor:
-        table: Tensor = self.table  # type: ignore[assignment]
-        return table[start : start + count]
+        return self.table[start : start + count]
+
+    def rows(self, places: Tensor) -> Tensor:
+        """For places (B, T) int64: (B, T, W)."""
+        return self.table[places]
 
 
 class LearnedPositions(nn.Module):
@@ -37,15 +48,45 @@ class LearnedPositions(nn.Module):
     def forward(self, start: int, count: int) -> Tensor:
         return self.weight[start : start + count]
 
+    def rows(self, places: Tensor) -> Tensor:
+        """For places (B, T) int64: (B, T, W)."""
+        return nn.functional.embedding(places, self.weight)
+
 
 class NoPositions(nn.Module):
-    """Order is left to the masks; without one the model is permutation-equivariant."""
+    """Order is left to attention: to its masks or to what ``mechanism.positions`` does; or there is none."""
 
     def __init__(self, positions: int, width: int) -> None:
         super().__init__()
 
     def forward(self, start: int, count: int) -> float:
         return 0.0
+
+    def rows(self, places: Tensor) -> float:
+        """Nothing, wherever."""
+        return 0.0
+
+
+class RuledPositions(nn.Module):
+    """A user's own rule, places (n,) int64 → rows (n, W), asked once for all places there can be."""
+
+    table: Tensor
+
+    def __init__(self, positions: int, width: int, rule: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        table = rule(torch.arange(positions))
+        if tuple(table.shape) != (positions, width):
+            raise ShapeError(
+                f"the rule for positions must give (n, W) = {(positions, width)}, got {tuple(table.shape)}"
+            )
+        self.register_buffer("table", table.detach(), persistent=False)
+
+    def forward(self, start: int, count: int) -> Tensor:
+        return self.table[start : start + count]
+
+    def rows(self, places: Tensor) -> Tensor:
+        """For places (B, T) int64: (B, T, W)."""
+        return self.table[places]
 
 
 POSITIONS: dict[str, type[nn.Module]] = {
@@ -56,23 +97,88 @@ POSITIONS: dict[str, type[nn.Module]] = {
 
 
 class Embedding(nn.Module):
-    """ids (B, T) int64 → (B, T, W). ``tokens`` is handed in so that it can be shared (tied)."""
+    """ids (B, T) int64 → (B, T, W). ``tokens`` is handed in so that it can be shared (tied).
 
-    def __init__(self, tokens: nn.Embedding, positions: nn.Module, limit: int, dropout: float) -> None:
+    ``spelling`` gives every word the mean of its n-grams' rows on top. With ``token_dropout`` a token is taken for an
+    unknown one with that probability in training; its n-grams stay, so that the model learns to go by them.
+    """
+
+    def __init__(
+        self,
+        tokens: nn.Embedding,
+        positions: nn.Module,
+        limit: int,
+        dropout: float,
+        token_dropout: float = 0.0,
+        spelling: Spelling | None = None,
+    ) -> None:
         super().__init__()
         self.tokens = tokens
         self.positions = positions
         self.limit = limit
         self.scale = math.sqrt(tokens.embedding_dim)
         self.dropout = Dropout(dropout)
+        self.token_dropout = token_dropout
+        self.spelling = spelling
 
-    def forward(self, ids: Tensor, start: int = 0) -> Tensor:
-        end = start + ids.shape[-1]
-        if end > self.limit:
-            raise ShapeError(f"the model has {self.limit} positions (max_positions), the input needs {end}")
-        x = self.tokens(ids) * self.scale + self.positions(start, ids.shape[-1])
-        y: Tensor = self.dropout(x)
+    def forward(
+        self, ids: Tensor, start: int = 0, *, places: Tensor | None = None, ngrams: Tensor | None = None
+    ) -> Tensor:
+        """The first token stands at ``start``, or each where ``places`` (B, T) says; ``ngrams`` is (B, T, N) int64.
+
+        Raises:
+            ShapeError: more positions than there are, or n-grams that do not fit.
+        """
+        check_room(start + ids.shape[-1], self.limit)
+        where = self.positions(start, ids.shape[-1]) if places is None else self.positions.rows(places)  # type: ignore[operator]
+        x = self.tokens(self._some_unknown(ids))
+        if self.spelling is not None:
+            x = x + self.spelling(ids, ngrams)
+        y: Tensor = self.dropout(x * self.scale + where)
         return y
+
+    def _some_unknown(self, ids: Tensor) -> Tensor:
+        if not (self.training and self.token_dropout):
+            return ids
+        draws = torch.empty(ids.shape, device=ids.device).uniform_(generator=present_generator())
+        return ids.masked_fill((draws < self.token_dropout) & (ids > UNKNOWN), UNKNOWN)
+
+
+class Spelling(nn.Module):
+    """The mean of the rows of a word's hashed n-grams: (B, T, N) int64 → (B, T, W); number 0 is none."""
+
+    def __init__(self, buckets: int, width: int) -> None:
+        super().__init__()
+        self.rows = nn.EmbeddingBag(buckets, width, mode="mean", padding_idx=0)
+
+    def forward(self, ids: Tensor, ngrams: Tensor | None) -> Tensor:
+        if ngrams is None or ngrams.dim() != 3 or ngrams.shape[:2] != ids.shape or ngrams.dtype != torch.int64:
+            got = "none" if ngrams is None else f"{ngrams.dtype} {tuple(ngrams.shape)}"
+            raise ShapeError(f"this model needs ngrams (B, T, N) int64 for ids {tuple(ids.shape)}, got {got}")
+        mean: Tensor = self.rows(ngrams.flatten(0, 1))
+        return mean.view(*ids.shape, -1)
+
+
+class Vectors(nn.Module):
+    """Vectors (B, T, F) that are the input already → (B, T, W) by one linear map, plus where each stands."""
+
+    def __init__(self, features: int, width: int, positions: nn.Module, limit: int, dropout: float) -> None:
+        super().__init__()
+        self.into = nn.Linear(features, width)
+        self.positions = positions
+        self.limit = limit
+        self.dropout = Dropout(dropout)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        check_room(vectors.shape[1], self.limit)
+        y: Tensor = self.dropout(self.into(vectors) + self.positions(0, vectors.shape[1]))
+        return y
+
+
+def check_room(needed: int, limit: int) -> None:
+    """Refuse an input that is longer than the model has positions."""
+    if needed > limit:
+        raise ShapeError(f"the model has {limit} positions (max_positions), the input needs {needed}")
 
 
 def sinusoids(positions: int, width: int) -> Tensor:

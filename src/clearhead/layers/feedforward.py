@@ -1,4 +1,8 @@
-"""The position-wise feed-forward network: W, out to ``hidden``, back to W (section 3.3, arXiv 1706.03762)."""
+"""The position-wise feed-forward network: W, out to ``hidden``, back to W (section 3.3, arXiv 1706.03762).
+
+Plain: activation(x W_in + b_in) W_out + b_out. Gated: (activation(x W_gate + b_gate) · (x W_in + b_in)) W_out + b_out,
+the GLU variants of arXiv 2002.05202, which have three matrices where the plain network has two.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from torch import Tensor, nn
 from clearhead.layers.dropout import Dropout
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+GATES: dict[str, Callable[[Tensor], Tensor]] = {"reglu": F.relu, "geglu": F.gelu, "swiglu": F.silu}
 
 
 class FeedForward(nn.Module):
@@ -25,3 +30,24 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.out(self.dropout(self.activation(self.into(x))))
         return y
+
+
+class GatedFeedForward(nn.Module):
+    """One half of a packed projection, activated, gates the other half: (…, W) → (…, W)."""
+
+    def __init__(self, width: int, hidden: int, activation: str, dropout: float) -> None:
+        super().__init__()
+        self.gate_into = nn.Linear(width, 2 * hidden)
+        self.activation = GATES[activation]
+        self.dropout = Dropout(dropout)
+        self.out = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, into = self.gate_into(x).chunk(2, dim=-1)
+        y: Tensor = self.out(self.dropout(self.activation(gate) * into))
+        return y
+
+
+def feedforward(width: int, hidden: int, activation: str, dropout: float) -> nn.Module:
+    """The network that has this activation."""
+    return (GatedFeedForward if activation in GATES else FeedForward)(width, hidden, activation, dropout)

@@ -3,20 +3,25 @@
     MultiHead(Q, K, V) = Concat(head_1 … head_H) W_o,   head_h = Attention(Q W_q^h, K W_k^h, V W_v^h)
 
 (section 3.2.2, arXiv 1706.03762.) W_o is one linear map with no activation; cut by head it is the stack of the heads'
-value-up matrices. The one seam is ``step``: it receives q, k, v and the mask of every call, so whoever wants to look
-inside hooks it from outside. These modules know nothing of whoever looks.
+value-up matrices. The one seam is ``step``: it receives q, k, v, the mask and the bias of every call, so whoever wants
+to look inside hooks it from outside. These modules know nothing of whoever looks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from clearhead.mechanism.biases import Bias
 from clearhead.mechanism.cache import LayerCache
 from clearhead.mechanism.masks import Mask
+from clearhead.mechanism.normalizers import Normalizer
 from clearhead.mechanism.paths import Problem, choose
+from clearhead.mechanism.positions import Relative
+from clearhead.mechanism.scores import Additive, Bilinear, Score, ScoreFunction
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,48 +40,92 @@ class HeadSizes:
         return self.heads * self.key, self.groups * self.key, self.groups * self.value
 
 
-class AttentionStep(nn.Module):
-    """The inner step, the inspector's seam: q (B, H, T, D), k (B, G, S, D), v (B, G, S, M), mask → (B, H, T, M)."""
+@dataclass(frozen=True, slots=True)
+class Weighting:
+    """How scores are made and become weights: names of ``SCORES`` here and of ``NORMALIZERS``, or a user's callables.
 
-    def __init__(self, dropout: float = 0.0) -> None:
+    ``hidden`` is the width inside the tanh of the additive score; that of a key when not given.
+    """
+
+    score: str | ScoreFunction = "scaled_dot"
+    normalize: Normalizer = "softmax"
+    hidden: int | None = None
+
+    def scorer(self, sizes: HeadSizes) -> Score:
+        """The score of one attention of these sizes, with weights of its own where it has weights."""
+        return self.score if callable(self.score) else SCORES[self.score](sizes, self.hidden or sizes.key)
+
+
+SCORES: dict[str, Callable[[HeadSizes, int], Score]] = {
+    "dot": lambda sizes, hidden: "dot",
+    "scaled_dot": lambda sizes, hidden: "scaled_dot",
+    "additive": lambda sizes, hidden: Additive(sizes.key, hidden, sizes.heads),
+    "bilinear": lambda sizes, hidden: Bilinear(sizes.key, sizes.heads),
+}
+SCALED_DOT = Weighting()
+
+
+class AttentionStep(nn.Module):
+    """The inner step, the inspector's seam: q (B, H, T, D), k (B, G, S, D), v (B, G, S, M), mask, bias → (B, H, T, M).
+
+    ``recurrent`` says that one pass over a sequence calls it once a query, each time with the same keys.
+    """
+
+    def __init__(
+        self,
+        dropout: float = 0.0,
+        score: Score = "scaled_dot",
+        normalize: Normalizer = "softmax",
+        *,
+        recurrent: bool = False,
+    ) -> None:
         super().__init__()
         self.dropout = dropout
+        self.score = score
+        self.normalize = normalize
+        self.recurrent = recurrent
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None) -> Tensor:
-        problem = Problem(q, k, v, mask, dropout=self.dropout if self.training else 0.0)
+    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Mask | None, bias: Bias | None = None) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        problem = Problem(q, k, v, mask, bias, score=self.score, normalize=self.normalize, dropout=dropout)
         return choose(problem)(problem)
 
 
 class SelfAttention(nn.Module):
     """Queries, keys and values from one sequence, by one packed projection."""
 
-    def __init__(self, sizes: HeadSizes, dropout: float = 0.0) -> None:
+    def __init__(self, sizes: HeadSizes, dropout: float = 0.0, weighting: Weighting = SCALED_DOT) -> None:
         super().__init__()
         self.sizes = sizes
         self.query_key_value = nn.Linear(sizes.width, sum(sizes.projected))
-        self.step = AttentionStep(dropout)
+        self.step = AttentionStep(dropout, weighting.scorer(sizes), weighting.normalize)
         self.output = nn.Linear(sizes.heads * sizes.value, sizes.width)
 
-    def forward(self, x: Tensor, mask: Mask | None = None, cache: LayerCache | None = None) -> Tensor:
-        """x (B, T, W) → (B, T, W); with a cache, x holds only the new positions."""
+    def forward(
+        self, x: Tensor, mask: Mask | None = None, cache: LayerCache | None = None, relative: Relative | None = None
+    ) -> Tensor:
+        """x (B, T, W) → (B, T, W); with a cache, x holds only the new positions, and so does ``relative``."""
         q, k, v = self.query_key_value(x).split(self.sizes.projected, dim=-1)
         q, k, v = split_heads(q, self.sizes.heads), split_heads(k, self.sizes.groups), split_heads(v, self.sizes.groups)
+        if relative is not None and relative.turn is not None:
+            q, k = relative.turn(q), relative.turn(k)
         if cache is not None:
             k, v = cache.append(k, v)
-        mixed: Tensor = self.output(join_heads(self.step(q, k, v, mask)))
+        bias = None if relative is None else relative.bias
+        mixed: Tensor = self.output(join_heads(self.step(q, k, v, mask, bias)))
         return mixed
 
 
 class CrossAttention(nn.Module):
     """Queries from one sequence, keys and values from another, which are projected once and handed back in."""
 
-    def __init__(self, sizes: HeadSizes, dropout: float = 0.0) -> None:
+    def __init__(self, sizes: HeadSizes, dropout: float = 0.0, weighting: Weighting = SCALED_DOT) -> None:
         super().__init__()
         self.sizes = sizes
         queries, keys, values = sizes.projected
         self.query = nn.Linear(sizes.width, queries)
         self.key_value = nn.Linear(sizes.width, keys + values)
-        self.step = AttentionStep(dropout)
+        self.step = AttentionStep(dropout, weighting.scorer(sizes), weighting.normalize)
         self.output = nn.Linear(sizes.heads * sizes.value, sizes.width)
 
     def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,24 +6,36 @@ matrix products of one forward pass; a training step is three times that (one pr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from clearhead.models.config import ModelConfig
+from clearhead.mechanism.positions import BUCKETS
+from clearhead.models.config import GATED, ModelConfig
+
+Counts = dict[str, int]
+NORM_ROWS = {"layer": 2, "rms": 1, "batch": 2, "none": 0}  # parameters of a norm, in widths
+STATISTICS_ROWS = 2  # of batch normalisation, beside its parameters
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """Parameters and forward FLOPs per token by component, and bytes at one sequence of ``length`` in float32."""
 
-    parameters: dict[str, int]
-    flops_per_token: dict[str, int]
-    memory: dict[str, int]
+    parameters: Counts
+    flops_per_token: Counts
+    memory: Counts
     length: int
+    statistics: int = 0
 
     @property
     def total(self) -> int:
         """All parameters; a shared matrix counts once."""
         return sum(self.parameters.values())
+
+    @property
+    def stored(self) -> int:
+        """All numbers in a file of weights: the parameters, and the running statistics of batch normalisation."""
+        return self.total + self.statistics
 
     def as_dict(self) -> dict[str, object]:
         """The account as plain data."""
@@ -38,71 +50,195 @@ class Account:
 
 
 def account(config: ModelConfig, *, length: int = 128) -> Account:
-    """The account of ``config`` for sequences of ``length`` positions on both sides."""
-    parameters = {name: count for name, count in _parameters(config).items() if count}
-    return Account(parameters, _flops(config, length), _memory(config, length), length)
+    """The account of ``config`` for sequences of ``length`` positions (on both sides, where there are two)."""
+    parameters, flops, memory = COUNTED[config.body]
+    statistics = STATISTICS_ROWS * _norms(config) * config.width if _keeps_statistics(config) else 0
+    return Account(
+        {name: count for name, count in parameters(config).items() if count},
+        {name: count for name, count in flops(config, length).items() if count},
+        {name: count for name, count in memory(config, length).items() if count},
+        length,
+        statistics,
+    )
+
+
+def layers_of(config: ModelConfig) -> tuple[int, int]:
+    """Layers of the encoder and of the decoder; 0 where the architecture has none."""
+    encoder = 0 if config.architecture == "decoder" else config.encoder_layers
+    return encoder, 0 if config.architecture == "encoder" else config.decoder_layers
 
 
 def _attention(config: ModelConfig) -> int:
-    """Parameters of one multi-head attention: W_q, W_k, W_v, W_o with biases. The head count does not enter when
-    D = M = W / H."""
+    """Parameters of one multi-head attention: W_q, W_k, W_v, W_o with biases, and the score's. The head count does not
+    enter when D = M = W / H and the score has no weights."""
     queries = config.heads * config.head_width
     keys, values = config.kv_heads * config.head_width, config.kv_heads * config.value_head_width
     into = (config.width + 1) * (queries + keys + values)
-    return into + (config.heads * config.value_head_width + 1) * config.width
+    out = (config.heads * config.value_head_width + 1) * config.width
+    return into + out + config.heads * _score(config)
+
+
+def _score(config: ModelConfig) -> int:
+    """Parameters of the score in one head."""
+    key, hidden = config.head_width, config.hidden_of_score
+    return {"additive": 2 * key * hidden + hidden, "bilinear": key * key}.get(config.score, 0)
 
 
 def _feedforward(config: ModelConfig) -> int:
-    return (config.width + 1) * config.feedforward + (config.feedforward + 1) * config.width
+    into = 2 if config.activation in GATED else 1
+    return (config.width + 1) * into * config.feedforward + (config.feedforward + 1) * config.width
 
 
-def _parameters(config: ModelConfig) -> dict[str, int]:
-    norm = 2 * config.width
-    final = norm if config.norm_order == "pre" else 0
-    learned = config.max_positions * config.width if config.positions == "learned" else 0
-    encoder, decoder = config.encoder_layers, config.decoder_layers
-    matrix = config.target_vocabulary * config.width
+def _norms(config: ModelConfig) -> int:
+    """How many norms there are: one a sublayer, and one at the end of each pre-norm stack."""
+    encoder, decoder = layers_of(config)
+    stacks = 2 if config.architecture == "encoder-decoder" else 1
+    cross = decoder if stacks == 2 else 0
+    return 2 * encoder + 2 * decoder + cross + (stacks if config.norm_order == "pre" else 0)
+
+
+def _keeps_statistics(config: ModelConfig) -> bool:
+    return config.norm == "batch" and config.body == "transformer"
+
+
+def _ends(config: ModelConfig) -> Counts:
+    """Parameters of the ways in and out: embeddings, n-grams, vectors' map, pooling, output."""
+    width, both = config.width, config.architecture == "encoder-decoder"
+    tokens = config.architecture != "decoder" and config.input_width is None
+    target = 0 if config.architecture == "encoder" else config.target_vocabulary * width
+    pooling = width * width + 2 * width if config.pooling == "attention" else 0
+    classes = (width + 1) * config.classes if config.architecture == "encoder" else 0
     return {
-        "source embedding": config.source_vocabulary * config.width,
-        "target embedding": 0 if config.tie == "all" else matrix,
-        "output matrix": matrix if config.tie == "none" else 0,
-        "positions": 2 * learned,
+        "source embedding": config.source_vocabulary * width if tokens else 0,
+        "n-grams": config.ngram_buckets * width,
+        "input map": (config.input_width + 1) * width if config.input_width else 0,
+        "target embedding": 0 if both and config.tie == "all" else target,
+        "pooling": pooling,
+        "output matrix": classes + (target if config.tie == "none" else 0),
+    }
+
+
+def _parameters(config: ModelConfig) -> Counts:
+    encoder, decoder = layers_of(config)
+    stacks = 2 if config.architecture == "encoder-decoder" else 1
+    positions = {"learned": config.max_positions * config.width, "t5": BUCKETS * config.heads}
+    return _ends(config) | {
+        "positions": stacks * positions.get(config.positions, 0),
         "encoder attention": encoder * _attention(config),
         "encoder feed-forward": encoder * _feedforward(config),
         "decoder self-attention": decoder * _attention(config),
-        "decoder cross-attention": decoder * _attention(config),
+        "decoder cross-attention": decoder * _attention(config) if stacks == 2 else 0,
         "decoder feed-forward": decoder * _feedforward(config),
-        "norms": (2 * encoder + 3 * decoder) * norm + 2 * final,
+        "norms": _norms(config) * NORM_ROWS[config.norm] * config.width,
     }
 
 
-def _flops(config: ModelConfig, length: int) -> dict[str, int]:
-    """Forward operations for one source and one target token, the attention maps at ``length`` included."""
+def _flops(config: ModelConfig, length: int) -> Counts:
+    """Forward operations for one token a side, the attention maps at ``length`` included."""
+    encoder, decoder = layers_of(config)
+    cross = decoder if config.architecture == "encoder-decoder" else 0
     read = config.heads * config.head_width + config.kv_heads * (config.head_width + config.value_head_width)
-    projections = 2 * config.width * (read + config.heads * config.value_head_width)
-    maps = 2 * config.heads * (config.head_width + config.value_head_width) * length
-    network = 4 * config.width * config.feedforward
-    return {
-        "encoder attention projections": config.encoder_layers * projections,
-        "encoder attention maps": config.encoder_layers * maps,
-        "encoder feed-forward": config.encoder_layers * network,
-        "decoder attention projections": 2 * config.decoder_layers * projections,
-        "decoder attention maps": 2 * config.decoder_layers * maps,
-        "decoder feed-forward": config.decoder_layers * network,
-        "output matrix": 2 * config.width * config.target_vocabulary,
+    projections = 2 * config.width * (read + config.heads * config.value_head_width) + config.heads * _into_score(
+        config
+    )
+    a_pair = config.hidden_of_score if config.score == "additive" else config.head_width
+    maps = 2 * config.heads * (a_pair + config.value_head_width)
+    network = (6 if config.activation in GATED else 4) * config.width * config.feedforward
+    return _flops_of_ends(config) | {
+        "encoder attention projections": encoder * projections,
+        "encoder attention maps": encoder * maps * _seen(config, length, causal=False),
+        "encoder feed-forward": encoder * network,
+        "decoder attention projections": (decoder + cross) * projections,
+        "decoder attention maps": maps * (decoder * _seen(config, length, causal=True) + cross * length),
+        "decoder feed-forward": decoder * network,
     }
 
 
-def _memory(config: ModelConfig, length: int) -> dict[str, int]:
+def _into_score(config: ModelConfig) -> int:
+    """Operations in one head on one query and one key, before they meet."""
+    key, hidden = config.head_width, config.hidden_of_score
+    return {"additive": 4 * key * hidden, "bilinear": 2 * key * key}.get(config.score, 0)
+
+
+def _seen(config: ModelConfig, length: int, *, causal: bool) -> int:
+    """Keys that a query meets; a causal map is computed whole, as a plain product does."""
+    if config.window is None:
+        return length
+    return min(length, config.window + 1 + (0 if causal else config.window))
+
+
+def _flops_of_ends(config: ModelConfig) -> Counts:
+    entries = config.classes if config.architecture == "encoder" else config.target_vocabulary
+    pooling = 2 * config.width * (config.width + 2) if config.pooling == "attention" else 0
+    return {
+        "input map": 2 * config.width * (config.input_width or 0),
+        "pooling": pooling,
+        "output matrix": 2 * config.width * entries,
+    }
+
+
+def _memory(config: ModelConfig, length: int) -> Counts:
     """Bytes in float32: weights; training state; one sequence's activations; one layer's map, which only the textbook
     way keeps; the decoder's cache."""
-    total, layers = sum(_parameters(config).values()), config.encoder_layers + config.decoder_layers
-    per_position = 10 * config.width + 2 * config.feedforward + 4 * config.heads * config.head_width
+    total, (encoder, decoder) = sum(_parameters(config).values()), layers_of(config)
+    inside = (3 if config.activation in GATED else 2) * config.feedforward
+    per_position = 10 * config.width + inside + 4 * config.heads * config.head_width
     cached = config.kv_heads * (config.head_width + config.value_head_width)
     return {
         "weights": 4 * total,
         "gradients and AdamW moments": 12 * total,
-        "activations of one sequence": 4 * layers * per_position * length,
+        "activations of one sequence": 4 * (encoder + decoder) * per_position * length,
         "attention map of one layer (textbook only)": 4 * config.heads * length * length,
-        "decoder cache of one hypothesis": 4 * config.decoder_layers * cached * length,
+        "decoder cache of one hypothesis": 4 * decoder * cached * length,
     }
+
+
+def _lstm(into: int, hidden: int) -> int:
+    """Parameters of one ``torch.nn.LSTM`` layer one way: four gates, and two biases each."""
+    return 4 * hidden * (into + hidden + 2)
+
+
+def _lstm_parameters(config: ModelConfig) -> Counts:
+    width, (encoder, decoder) = config.width, layers_of(config)
+    both = config.architecture == "encoder-decoder"
+    first = 2 * width if both else width
+    return _ends(config) | {
+        "encoder recurrence": encoder * 2 * _lstm(width, width // 2),
+        "decoder recurrence": _lstm(first, width) + (decoder - 1) * _lstm(width, width) if decoder else 0,
+        "decoder cross-attention": 3 * width * width + 2 * width if both else 0,
+        "decoder start": (width + 1) * decoder * width if both else 0,
+        "decoder mixing": (width + 1) * width if both else 0,
+    }
+
+
+def _lstm_flops(config: ModelConfig, length: int) -> Counts:
+    """Forward operations for one token a side, every step of the decoder looking at ``length`` states."""
+    width, (encoder, decoder) = config.width, layers_of(config)
+    both = config.architecture == "encoder-decoder"
+    fed = 8 * width * width if both else 0
+    return _flops_of_ends(config) | {
+        "encoder recurrence": encoder * 2 * 4 * width * (width + width // 2),
+        "decoder recurrence": decoder * 16 * width * width + fed,
+        "decoder attention projections": 3 * 2 * width * width if both else 0,
+        "decoder attention maps": 4 * width * length if both else 0,
+        "decoder mixing": 2 * width * width if both else 0,
+    }
+
+
+def _lstm_memory(config: ModelConfig, length: int) -> Counts:
+    """Bytes in float32, as for a Transformer; a state of the recurrence takes the same at every length."""
+    total, (encoder, decoder) = sum(_lstm_parameters(config).values()), layers_of(config)
+    return {
+        "weights": 4 * total,
+        "gradients and AdamW moments": 12 * total,
+        "activations of one sequence": 4 * (encoder + decoder) * 8 * config.width * length,
+        "decoder state of one hypothesis": 4 * (2 * decoder + 1) * config.width if decoder else 0,
+    }
+
+
+Parameters = Callable[[ModelConfig], Counts]
+AtLength = Callable[[ModelConfig, int], Counts]
+COUNTED: dict[str, tuple[Parameters, AtLength, AtLength]] = {
+    "transformer": (_parameters, _flops, _memory),
+    "lstm": (_lstm_parameters, _lstm_flops, _lstm_memory),
+}

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
-from clearhead.errors import ConfigurationError
 from clearhead.models.config import ModelConfig
+from clearhead.models.decoder_only import DecoderOnly
 from clearhead.models.encoder_decoder import EncoderDecoder
+from clearhead.models.encoder_only import EncoderOnly
+from clearhead.models.recurrent_decoder_only import RecurrentDecoderOnly
+from clearhead.models.recurrent_encoder_decoder import RecurrentEncoderDecoder
+from clearhead.models.rules import NONE, Rules, check_rules
 
-ARCHITECTURES: dict[str, type[EncoderDecoder]] = {"encoder-decoder": EncoderDecoder}
+MODELS: dict[tuple[str, str], Callable[[ModelConfig, Rules], nn.Module]] = {  # architecture and body
+    ("encoder-decoder", "transformer"): EncoderDecoder,
+    ("encoder-decoder", "lstm"): RecurrentEncoderDecoder,
+    ("encoder", "transformer"): EncoderOnly,
+    ("encoder", "lstm"): EncoderOnly,
+    ("decoder", "transformer"): DecoderOnly,
+    ("decoder", "lstm"): RecurrentDecoderOnly,
+}
 
 
-def build_model(config: ModelConfig, *, seed: int | None = None) -> nn.Module:
+def build_model(config: ModelConfig, *, seed: int | None = None, rules: Rules = NONE) -> nn.Module:
     """A new model with initial weights, on the CPU in float32.
 
-    With a ``seed`` the weights depend on it alone, and torch's generators are left as they were.
+    With a ``seed`` the weights depend on it alone, and torch's generators are left as they were. ``rules`` are a user's
+    own functions, which a configuration cannot name.
 
     Raises:
-        ConfigurationError: the architecture cannot be built.
+        ConfigurationError: the rules contradict the configuration.
     """
-    if config.architecture not in ARCHITECTURES:
-        raise ConfigurationError(f"architecture must be one of {', '.join(ARCHITECTURES)}, got {config.architecture!r}")
+    check_rules(config, rules)
+    make = MODELS[config.architecture, config.body]
     if seed is None:
-        return ARCHITECTURES[config.architecture](config)
+        return make(config, rules)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return ARCHITECTURES[config.architecture](config)
+        return make(config, rules)

@@ -9,25 +9,43 @@ from pydantic import Field, model_validator
 from clearhead.settings import Settings
 
 Architecture = Literal["encoder-decoder", "encoder", "decoder"]
-Positions = Literal["sinusoidal", "learned", "none"]
-Activation = Literal["relu", "gelu", "silu"]
+Body = Literal["transformer", "lstm"]
+Score = Literal["dot", "scaled_dot", "additive", "bilinear"]
+Normalizer = Literal["softmax", "relu", "relu_mean", "sigmoid", "sparsemax", "entmax15"]
+Positions = Literal["sinusoidal", "learned", "rotary", "alibi", "t5", "none"]
+Activation = Literal["relu", "gelu", "silu", "reglu", "geglu", "swiglu"]
+Norm = Literal["layer", "rms", "batch", "none"]
 NormOrder = Literal["pre", "post"]
+Pooling = Literal["none", "mean", "first", "attention"]
+WordPooling = Literal["first", "mean"]
 Ties = Literal["all", "target", "none"]
-Initialisation = Literal["xavier_uniform", "xavier_normal", "normal", "depth_scaled"]
+Initialisation = Literal[
+    "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "normal", "depth_scaled"
+]
 
 Size = Annotated[int, Field(ge=1, le=1 << 20)]
 Layers = Annotated[int, Field(ge=0, le=1024)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
+GATED = ("reglu", "geglu", "swiglu")
+OF_ATTENTION = ("positions", "score", "score_width", "normalizer", "window", "mask_self")  # what an LSTM has not
+OF_ENCODERS = ("input_width", "pooling", "ngram_buckets", "token_dropout")
+
 
 class ModelConfig(Settings):
-    """Sizes and choices of one Transformer. Vocabulary sizes come from the tokenizers, not from the recipe's author.
+    """Sizes and choices of one model. Vocabulary sizes and ``classes`` are counted, not written by a recipe's author.
 
+    ``architecture``: "encoder-decoder" (sequence to sequence), "encoder" (``classes`` a position, or a sequence where
+    ``pooling`` says so; its input is tokens, or vectors of ``input_width``), "decoder" (a language model of the target
+    vocabulary). ``body``: a Transformer, or an LSTM of the same width and layers to compare it with, which has no use
+    for heads, feed-forward networks and norms.
     ``tie`` says which matrices are one: "all" (source embedding = target embedding = output, needs one shared
     vocabulary; section 3.4 of arXiv 1706.03762), "target" (target embedding = output), "none".
+    ``window`` lets a position see at most so many neighbours on each side, ``mask_self`` hides it from itself.
     """
 
     architecture: Architecture = "encoder-decoder"
+    body: Body = "transformer"
     width: Size = 128
     encoder_layers: Layers = 4
     decoder_layers: Layers = 4
@@ -35,19 +53,33 @@ class ModelConfig(Settings):
     key_value_heads: Size | None = None
     key_width: Size | None = None
     value_width: Size | None = None
+    score: Score = "scaled_dot"
+    score_width: Size | None = None
+    normalizer: Normalizer = "softmax"
+    window: Annotated[int, Field(ge=0, le=1 << 20)] | None = None
+    mask_self: bool = False
     feedforward: Size = 256
     activation: Activation = "relu"
+    norm: Norm = "layer"
     norm_order: NormOrder = "pre"
     norm_epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-6
     positions: Positions = "sinusoidal"
     max_positions: Size = 1024
     dropout: Probability = 0.1
+    embedding_dropout: Probability | None = None
     attention_dropout: Probability = 0.0
     feedforward_dropout: Probability = 0.0
+    token_dropout: Probability = 0.0
+    pooling: Pooling = "none"
+    word_pooling: WordPooling = "first"
+    input_width: Size | None = None
+    ngram_buckets: Annotated[int, Field(ge=0, le=1 << 24)] = 0
     tie: Ties = "all"
     initialisation: Initialisation = "xavier_uniform"
+    initial_std: Annotated[float, Field(gt=0, le=10)] = 0.02
     source_vocabulary: Size = 8000
     target_vocabulary: Size = 8000
+    classes: Size = 2
 
     @property
     def kv_heads(self) -> int:
@@ -64,8 +96,20 @@ class ModelConfig(Settings):
         """M, value width of one head."""
         return self.value_width or self.width // self.heads
 
+    @property
+    def hidden_of_score(self) -> int:
+        """E, the width inside the tanh of the additive score."""
+        return self.score_width or self.head_width
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        for check in (self._check_heads, self._check_score, self._check_ties, self._check_encoder, self._check_body):
+            check()
+        return self
+
+    def _check_heads(self) -> None:
+        if self.body == "lstm":
+            return
         if (self.key_width is None or self.value_width is None) and self.width % self.heads:
             raise ValueError(
                 f"width {self.width} cannot be cut into {self.heads} equal heads: choose heads that divide width, "
@@ -73,9 +117,53 @@ class ModelConfig(Settings):
             )
         if self.heads % self.kv_heads:
             raise ValueError(f"key_value_heads {self.kv_heads} must divide heads {self.heads}")
-        if self.tie == "all" and self.source_vocabulary != self.target_vocabulary:
+        if self.positions == "rotary" and self.head_width % 2:
+            raise ValueError(
+                f'positions = "rotary" turns pairs of columns, so the width of keys must be even, '
+                f"got {self.head_width}: choose another key_width"
+            )
+
+    def _check_score(self) -> None:
+        if self.score_width is not None and self.score != "additive":
+            raise ValueError(
+                f'score_width is the width inside the additive score, but score is "{self.score}": leave it out'
+            )
+
+    def _check_ties(self) -> None:
+        both = self.architecture == "encoder-decoder"
+        if both and self.tie == "all" and self.source_vocabulary != self.target_vocabulary:
             raise ValueError(
                 'tie = "all" needs one shared vocabulary, but the source has '
                 f"{self.source_vocabulary} entries and the target {self.target_vocabulary}"
             )
-        return self
+
+    def _check_encoder(self) -> None:
+        if self.architecture != "encoder":
+            for name in OF_ENCODERS:
+                self._refuse_changed(name, f'needs architecture = "encoder", got "{self.architecture}"')
+        if self.input_width is not None:
+            for name in ("ngram_buckets", "token_dropout"):
+                self._refuse_changed(
+                    name, f"is about tokens, but with input_width {self.input_width} the input is vectors"
+                )
+        if self.ngram_buckets == 1:
+            raise ValueError("ngram_buckets must be 0 (none) or at least 2, as number 0 stands for no n-gram, got 1")
+
+    def _check_body(self) -> None:
+        if self.body != "lstm":
+            return
+        for name in OF_ATTENTION:
+            self._refuse_changed(name, 'belongs to self-attention, but body is "lstm"')
+        if self.architecture != "decoder" and self.width % 2:
+            raise ValueError(
+                f'body = "lstm" reads both ways, each with half of the width, so it must be even, got {self.width}'
+            )
+        layers = {"encoder": (self.encoder_layers,), "decoder": (self.decoder_layers,)}
+        if 0 in layers.get(self.architecture, (self.encoder_layers, self.decoder_layers)):
+            raise ValueError('body = "lstm" needs at least one layer on each side, got 0')
+
+    def _refuse_changed(self, name: str, why: str) -> None:
+        """Refuse a setting that has no meaning here, unless it stands at its default."""
+        value, default = getattr(self, name), type(self).model_fields[name].default
+        if value != default:
+            raise ValueError(f"{name} {why}: leave {name} = {value!r} out")

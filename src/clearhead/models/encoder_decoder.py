@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from clearhead.errors import ShapeError
 from clearhead.mechanism.cache import KeyValueCache
-from clearhead.mechanism.masks import Mask, as_mask
 from clearhead.models.config import ModelConfig
 from clearhead.models.decoder import CrossDecoder, Memory
 from clearhead.models.encoder import Encoder
 from clearhead.models.initialise import initialise
-from clearhead.models.parts import block_sizes, embedding
+from clearhead.models.parts import block_sizes, embedding, needs_padding, new_cache, relative_positions, sight
+from clearhead.models.rules import NONE, Rules
+from clearhead.models.sight import PADDING, check_ids, keys_of, real_positions
 
 
 @dataclass(slots=True)
@@ -57,14 +58,19 @@ class EncoderDecoder(nn.Module):
     decoder, that is, it begins with the start symbol.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, rules: Rules = NONE) -> None:
         super().__init__()
         self.config = config
-        sizes = block_sizes(config)
+        sizes = block_sizes(config, rules)
         source = nn.Embedding(config.source_vocabulary, config.width)
         target = source if config.tie == "all" else nn.Embedding(config.target_vocabulary, config.width)
-        self.encoder = Encoder(embedding(config, source), sizes, config.encoder_layers)
-        self.decoder = CrossDecoder(embedding(config, target), sizes, config.decoder_layers)
+        ahead, back = (relative_positions(config, causal=causal, rules=rules) for causal in (False, True))
+        self.encoder = Encoder(
+            embedding(config, source, rules), sizes, config.encoder_layers, ahead, sight(config, causal=False)
+        )
+        self.decoder = CrossDecoder(
+            embedding(config, target, rules), sizes, config.decoder_layers, back, sight(config, causal=True)
+        )
         self.output = nn.Linear(config.width, config.target_vocabulary, bias=False)
         initialise(self, config)
         if config.tie != "none":
@@ -83,13 +89,15 @@ class EncoderDecoder(nn.Module):
     def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """The encoder's last layer: (B, S) → (B, S, W)."""
         check_ids("ids", ids, self.config.source_vocabulary)
-        states: Tensor = self.encoder(ids, key_mask(mask, ids))
+        states: Tensor = self.encoder(ids, real_positions(mask, ids))
         return states
 
     def decode(self, target: Tensor, states: Tensor, mask: Tensor | None = None) -> Tensor:
         """Teacher forcing: target (B, T) over encoder states (B, S, W) → decoder states (B, T, W)."""
         check_ids("target_ids", target, self.config.target_vocabulary)
-        decoded: Tensor = self.decoder(target, self.decoder.project(states), key_mask(mask, states))
+        real = target != PADDING if needs_padding(self.config) else None
+        memory, memory_mask = self.decoder.project(states), keys_of(real_positions(mask, states))
+        decoded: Tensor = self.decoder(target, memory, memory_mask, real)
         return decoded
 
     def hidden(self, source: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
@@ -107,11 +115,8 @@ class EncoderDecoder(nn.Module):
 
     def begin(self, source: Tensor, mask: Tensor, *, beam: int, max_length: int) -> DecodingState:
         """Encode B sentences (B, S) once; make a cache for ``beam`` hypotheses of some ``max_length`` tokens."""
-        states, config = self.states(source, mask=mask), self.config
-        room = (config.decoder_layers, source.shape[0] * beam, config.kv_heads, min(max_length, 64))
-        cache = KeyValueCache(
-            states.new_empty(*room, config.head_width), states.new_empty(*room, config.value_head_width)
-        )
+        states = self.states(source, mask=mask)
+        cache = new_cache(self.config, source.shape[0] * beam, max_length, states)
         return DecodingState(self.decoder.project(states), mask, cache, beam)
 
     def advance(self, tokens: Tensor, state: DecodingState) -> Tensor:
@@ -119,27 +124,6 @@ class EncoderDecoder(nn.Module):
         expected = (state.allowed.shape[0], state.beam)
         if tokens.shape != expected:
             raise ShapeError(f"tokens must be (sentences, hypotheses) = {expected}, got {tuple(tokens.shape)}")
-        hidden = self.decoder.advance(tokens, state.memory, key_mask(state.allowed, state.allowed), state.cache)
+        memory_mask = keys_of(real_positions(state.allowed, state.allowed))
+        hidden = self.decoder.advance(tokens, state.memory, memory_mask, state.cache)
         return F.linear(hidden, self.output_weight, self.output_bias)
-
-
-def key_mask(mask: Tensor | None, like: Tensor) -> Mask | None:
-    """A padding mask (B, S), True = real, as a mask over keys; nothing when every position is real."""
-    if mask is None:
-        return None
-    if mask.dtype != torch.bool or mask.shape != like.shape[:2]:
-        raise ShapeError(
-            f"mask must be boolean of shape {tuple(like.shape[:2])}, True = real token, "
-            f"got {mask.dtype} {tuple(mask.shape)}"
-        )
-    return None if bool(mask.all()) else as_mask(mask[:, None, None, :])
-
-
-def check_ids(name: str, ids: Tensor, vocabulary: int) -> None:
-    """Refuse anything but (B, T) int64 with entries below the vocabulary size."""
-    if ids.dim() != 2 or ids.dtype != torch.int64:
-        raise ShapeError(f"{name} must be int64 of shape (B, T), got {ids.dtype} {tuple(ids.shape)}")
-    if ids.numel() and ids.device.type == "cpu":
-        low, high = int(ids.min()), int(ids.max())
-        if low < 0 or high >= vocabulary:
-            raise ShapeError(f"{name} must lie in 0 … {vocabulary - 1} (the vocabulary), got {low} … {high}")
