@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from clearhead.layers.feedforward import ACTIVATIONS, FeedForward
+from clearhead.layers.feedforward import ACTIVATIONS, GATES, FeedForward, GatedFeedForward, feedforward
+from clearhead.layers.norm import NORMS
 from clearhead.layers.residual import AROUND
 
 WIDTH, HIDDEN = 7, 13
@@ -53,6 +54,27 @@ def test_feed_forward(activation: str, formula) -> None:
     wanted = formula(x @ into.weight.t() + into.bias) @ out.weight.t() + out.bias
     torch.testing.assert_close(network(x), wanted)
     assert set(ACTIVATIONS) == {"relu", "gelu", "silu"}
+
+
+@pytest.mark.parametrize(("gate", "activation"), list(zip(GATES, ACTIVATIONS, strict=True)))
+def test_gated_feed_forward(gate: str, activation: str) -> None:
+    """Equation 6 of arXiv 2002.05202: the activated half multiplies the other."""
+    network = feedforward(WIDTH, HIDDEN, gate, 0.0).double()
+    assert isinstance(network, GatedFeedForward)
+    x = torch.randn(3, 5, WIDTH, dtype=torch.float64)
+    weights, biases = network.gate_into.weight.split(HIDDEN), network.gate_into.bias.split(HIDDEN)
+    gates, into = (x @ weight.t() + bias for weight, bias in zip(weights, biases, strict=True))
+    wanted = (ACTIVATIONS[activation](gates) * into) @ network.out.weight.t() + network.out.bias
+    torch.testing.assert_close(network(x), wanted)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("order", AROUND)
+def test_every_norm_in_both_orders(order: str, norm: str) -> None:
+    x, real = torch.randn(3, 5, WIDTH), torch.arange(5) < torch.tensor([[5], [3], [1]])
+    block, alone = AROUND[order](WIDTH, 1e-3, 0.0, norm), NORMS[norm](WIDTH, 1e-3)
+    wanted = x + torch.sin(alone(x, real)) if order == "pre" else alone(x + torch.sin(x), real)
+    torch.testing.assert_close(block(x, torch.sin, real), wanted)
 
 
 def test_feed_forward_dropout_stands_between_its_two_maps() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from clearhead.errors import ConfigurationError
 from clearhead.mechanism import multihead, paths
 from clearhead.models.account import account
-from clearhead.models.config import ModelConfig
+from clearhead.models.build import MODELS, build_model
+from clearhead.models.config import Activation, ModelConfig, Norm, Pooling, Positions, Score
 from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.models.presets import PRESETS, preset
 
@@ -70,6 +71,37 @@ def configurations(draw: st.DrawFn) -> ModelConfig:
 @given(configurations())
 def test_the_count_is_that_of_the_built_model(config: ModelConfig) -> None:
     assert account(config).total == count(EncoderDecoder(config))
+
+
+@st.composite
+def all_kinds(draw: st.DrawFn) -> ModelConfig:
+    architecture, body = draw(st.sampled_from(list(MODELS)))
+    sizes: dict[str, Any] = {"width": 12, "heads": draw(st.sampled_from([1, 2, 3])), "classes": draw(st.integers(1, 9))}
+    sizes |= {name: draw(st.integers(1, 3)) for name in ("encoder_layers", "decoder_layers")}
+    sizes |= {"tie": draw(st.sampled_from(["all", "target", "none"])), "source_vocabulary": 31, "target_vocabulary": 31}
+    if body == "transformer":
+        sizes |= {
+            "score": draw(st.sampled_from(get_args(Score))),
+            "positions": draw(st.sampled_from(get_args(Positions))),
+            "norm": draw(st.sampled_from(get_args(Norm))),
+            "norm_order": draw(st.sampled_from(["pre", "post"])),
+            "activation": draw(st.sampled_from(get_args(Activation))),
+            "feedforward": draw(st.integers(1, 29)),
+        }
+        if sizes["score"] == "additive":
+            sizes["score_width"] = draw(st.sampled_from([None, 5]))
+    if architecture == "encoder":
+        sizes["pooling"] = draw(st.sampled_from(get_args(Pooling)))
+        sizes |= draw(st.sampled_from([{}, {"input_width": 5}, {"ngram_buckets": 17}]))
+    return ModelConfig(architecture=architecture, body=body, max_positions=7, **sizes)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(all_kinds())
+def test_the_count_of_every_kind_is_that_of_the_built_model(config: ModelConfig) -> None:
+    model, said = build_model(config), account(config)
+    assert said.total == count(model)
+    assert said.stored == count(model) + sum(x.numel() for name, x in model.named_buffers() if "running" in name)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
@@ -151,6 +183,43 @@ def test_operations_are_those_of_a_forward_pass(grouped: bool, monkeypatch: pyte
     with FlopCounterMode(display=False) as counter:
         EncoderDecoder(config).logits(ids, ids)
     assert counter.get_total_flops() == length * sum(account(config, length=length).flops_per_token.values())
+
+
+OTHERS: list[dict[str, Any]] = [
+    {"score": "additive", "score_width": 11, "activation": "geglu"},
+    {"score": "bilinear"},
+    {"architecture": "encoder", "pooling": "attention"},
+    {"architecture": "encoder", "input_width": 9, "activation": "reglu"},
+    {"architecture": "decoder"},
+]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: " ".join(map(str, other.values())))
+def test_operations_of_other_kinds(other: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multihead, "choose", lambda problem: paths.products)
+    config = ModelConfig(
+        width=12, heads=3, feedforward=17, encoder_layers=2, decoder_layers=2, source_vocabulary=23,
+        target_vocabulary=23, dropout=0.0, classes=5, **other,
+    )  # fmt: skip
+    length, model = 11, build_model(config)
+    ids = torch.randint(23, (1, length))
+    inputs = torch.randn(1, length, 9) if config.input_width else ids
+    with FlopCounterMode(display=False) as counter:
+        model(inputs, ids) if config.architecture == "encoder-decoder" else model(inputs)
+    said = account(config, length=length).flops_per_token
+    once = said["output matrix"] if config.pooling != "none" else 0  # one output a sequence, not a token
+    assert counter.get_total_flops() == length * (sum(said.values()) - once) + once
+
+
+def test_a_window_bounds_the_operations_of_the_maps() -> None:
+    for length in (10, 100, 1000):
+        maps = account(ModelConfig(window=3), length=length).flops_per_token["encoder attention maps"]
+        assert maps == account(ModelConfig(), length=7).flops_per_token["encoder attention maps"]
+
+
+def test_a_recurrence_remembers_as_much_at_every_length() -> None:
+    states = {account(ModelConfig(body="lstm"), length=n).memory["decoder state of one hypothesis"] for n in (1, 1000)}
+    assert states == {4 * (2 * 4 + 1) * 128}
 
 
 def test_memory_of_weights_and_cache_is_what_they_take() -> None:

@@ -33,6 +33,24 @@ def test_widths_of_heads_follow_from_the_width() -> None:
         ({"norm_order": "middle"}, ["norm_order", "'pre' or 'post'", "middle"]),
         ({"width": "128"}, ["width", "valid integer"]),
         ({"witdh": 128}, ["witdh", "not permitted"]),
+        ({"score": "aditive"}, ["score", "'additive'", "aditive"]),
+        ({"normalizer": "max"}, ["normalizer", "'entmax15'", "max"]),
+        ({"width": 21, "heads": 3, "positions": "rotary"}, ["rotary", "even", "got 7"]),
+        ({"score_width": 5}, ["score_width", "scaled_dot", "leave it out"]),
+        ({"pooling": "mean"}, ["pooling", '"encoder"', '"encoder-decoder"']),
+        ({"input_width": 5, "architecture": "decoder"}, ["input_width", '"encoder"', '"decoder"']),
+        ({"ngram_buckets": 9}, ["ngram_buckets", '"encoder"']),
+        ({"ngram_buckets": 1, "architecture": "encoder"}, ["ngram_buckets", "at least 2", "got 1"]),
+        (
+            {"architecture": "encoder", "input_width": 8, "ngram_buckets": 9},
+            ["ngram_buckets", "input_width 8", "vectors"],
+        ),
+        ({"body": "lstm", "positions": "rotary"}, ["positions", '"lstm"', "leave positions = 'rotary' out"]),
+        ({"body": "lstm", "score": "additive"}, ["score", '"lstm"']),
+        ({"body": "lstm", "window": 3}, ["window", '"lstm"']),
+        ({"body": "lstm", "width": 21, "heads": 3}, ["lstm", "even", "got 21"]),
+        ({"body": "lstm", "encoder_layers": 0}, ["lstm", "at least one layer"]),
+        ({"window": -1}, ["window", "greater than or equal to 0"]),
     ],
 )
 def test_impossible_models_are_refused(wrong: dict[str, Any], words: list[str]) -> None:
@@ -44,6 +62,16 @@ def test_impossible_models_are_refused(wrong: dict[str, Any], words: list[str]) 
 
 def test_heads_need_not_divide_the_width_when_both_widths_are_given() -> None:
     assert ModelConfig(width=10, heads=3, key_width=4, value_width=5).head_width == 4
+
+
+def test_vocabularies_may_differ_where_only_one_is_used() -> None:
+    for architecture in ("encoder", "decoder"):
+        ModelConfig(architecture=architecture, source_vocabulary=5, target_vocabulary=7)
+
+
+def test_a_configuration_survives_being_written_and_read() -> None:
+    config = ModelConfig(architecture="encoder", body="lstm", pooling="mean", classes=7)
+    assert ModelConfig.model_validate(config.model_dump()) == config
 
 
 def test_a_configuration_does_not_change() -> None:
