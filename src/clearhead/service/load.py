@@ -38,7 +38,7 @@ def load(path: str | Path, device: str | torch.device | None = None, dtype: torc
     if not run.weights_file.is_file():
         raise RunError(f"{run.path} has no {run.weights_file.name}: its training is not finished; go on with --resume")
     wrap = TASKS[card.task].open(run.recipe(), run, card.model)
-    check_count(run.weights_file, account(card.model).total)
+    check_count(run.weights_file, account(card.model).stored)
     refuse_too_large(card.model, training=False)
     model = build_model(card.model, seed=0)
     read_weights(run.weights_file, model, sha256=card.weights_sha256)

@@ -35,7 +35,7 @@ def build_optimizer(model: nn.Module, settings: TrainingSettings) -> Optimizer:
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """The trainable parameters, those that decay first; a tied parameter once."""
-    free = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    free = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)}
     decaying: list[nn.Parameter] = []
     staying: list[nn.Parameter] = []
     for name, parameter in trainable(model):
