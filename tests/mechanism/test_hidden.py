@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import clearhead
 from clearhead.mechanism import masks, paths, textbook
 from clearhead.mechanism.masks import as_mask
+from clearhead.mechanism.normalizers import NORMALIZERS
 from clearhead.mechanism.paths import Problem
+from clearhead.mechanism.scores import Additive, Bilinear
 
-from .problems import DEVICES, PATHS, TOLERANCE, B, H, S, T, cast, largest_difference, queries_keys_values, tensor
+from .problems import DEVICES, PATHS, TOLERANCE, B, D, H, S, T, cast, largest_difference, queries_keys_values, tensor
 
 DTYPES = [*TOLERANCE, torch.float16]
 BLIND_ROW, BLIND_SENTENCE = 3, 1
@@ -112,6 +114,20 @@ def test_weights_of_a_query_that_sees_nothing(kind: str, normalize: Any) -> None
     assert all(torch.isfinite(x).all() for x in torch.autograd.grad(output.sum(), (q, k, v)))
 
 
+@pytest.mark.parametrize("normalize", NORMALIZERS)
+@pytest.mark.parametrize("path", ["products", "streamed"])
+@pytest.mark.parametrize("kind", ["tensor", "bias", "everybody"])
+def test_a_query_that_sees_nothing_under_every_normaliser(kind: str, path: str, normalize: Any) -> None:
+    settings, blind = blinding(kind)
+    q, k, v = cast(queries_keys_values(), torch.float32)
+    score = Additive(D, 2)
+    output = PATHS[path](Problem(q, k, v, **settings, score=score, normalize=normalize))
+    assert (output[blind] == 0).all()
+    to_q, *others = torch.autograd.grad(output.square().sum(), (q, k, v, *score.parameters()))
+    assert (to_q[blind] == 0).all()
+    assert all(torch.isfinite(gradient).all() for gradient in others)
+
+
 def test_a_score_of_minus_infinity_masks_too() -> None:
     def score(q: Tensor, k: Tensor) -> Tensor:
         scores = q @ k.transpose(-2, -1)
@@ -133,6 +149,9 @@ HIDING = {
         "mask": masks.lengths(torch.tensor([5, 5])),
         "score": lambda q, k: torch.tanh(q @ k.transpose(-2, -1)),
     },
+    "lengths, additive": {"mask": masks.lengths(torch.tensor([5, 5])), "score": Additive(D, 3)},
+    "bias, bilinear": {"bias": torch.where(torch.arange(S) < 5, 0.3, -math.inf), "score": Bilinear(D)},
+    **{f"lengths, {name}": {"mask": masks.lengths(torch.tensor([5, 5])), "normalize": name} for name in NORMALIZERS},
 }
 
 
@@ -142,7 +161,7 @@ HIDING = {
 @pytest.mark.parametrize("hiding", HIDING)
 def test_what_stands_behind_a_mask_never_gets_out(hiding: str, bad: float, dtype: torch.dtype, device: str) -> None:
     tensors = queries_keys_values(groups=2)
-    settings = {name: x.to(device) if isinstance(x, Tensor) else x for name, x in HIDING[hiding].items()}
+    settings = {name: x.to(device) if isinstance(x, Tensor | nn.Module) else x for name, x in HIDING[hiding].items()}
     results = []
     for fill in (0.0, bad):
         q, k, v = cast(tensors, dtype, device)

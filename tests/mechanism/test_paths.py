@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 import clearhead
-from clearhead.mechanism import masks, paths
+from clearhead.mechanism import masks, paths, textbook
 from clearhead.mechanism.masks import as_mask
+from clearhead.mechanism.normalizers import NORMALIZERS
 from clearhead.mechanism.paths import Problem
+from clearhead.mechanism.scores import Additive, Bilinear
 
 from .problems import (
     DEVICES,
@@ -20,6 +22,7 @@ from .problems import (
     PATHS,
     TOLERANCE,
     B,
+    D,
     G,
     H,
     S,
@@ -134,6 +137,30 @@ def test_callables(path: str) -> None:
     settings = {"score": lambda q, k: -torch.cdist(q, k), "normalize": lambda s: torch.softmax(s, -1)}
     inputs = cast(queries_keys_values(groups=G), torch.float64)
     compare(path, inputs, 1e-11, **settings, mask=masks.causal(2), written=masks.causal(2).full(T, S))
+
+
+SCORES = {
+    "dot": lambda: "dot",
+    "additive": lambda: Additive(D, 3, H).double(),
+    "bilinear": lambda: Bilinear(D).double(),
+}
+
+
+@pytest.mark.parametrize("normalize", NORMALIZERS)
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("path", ["products", "streamed", "chosen"])
+def test_every_score_with_every_normaliser(path: str, score: str, normalize: str) -> None:
+    """Output and gradients, those of the score's own weights included."""
+    made: Any = SCORES[score]()
+    weights = tuple(made.parameters()) if isinstance(made, torch.nn.Module) else ()
+    mask = masks.window(1, 3) & masks.where(lambda i, j: i != 2)  # row 2 sees nothing
+    leaves = (*cast(queries_keys_values(groups=G), torch.float64), *weights)
+    settings: dict[str, Any] = {"mask": mask, "score": made, "normalize": normalize}
+    output, wanted = PATHS[path](Problem(*leaves[:3], **settings)), textbook.attention(*leaves[:3], **settings)
+    assert largest_difference(output, wanted) < 1e-12
+    for ours, right in zip(gradients(output, leaves), gradients(wanted, leaves), strict=True):
+        assert largest_difference(ours, right) < 1e-11
+    assert (output[:, :, 2] == 0).all()
 
 
 @pytest.mark.parametrize(("queries", "keys"), [(1, 1), (1, S), (T, 1), (0, S), (T, 0)])

@@ -12,13 +12,12 @@ Each takes a checked ``Problem`` and knows nothing of modules. A query that may 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from clearhead.hardware import multiplies_bfloat16
 from clearhead.mechanism.biases import Bias, as_bias
@@ -26,11 +25,13 @@ from clearhead.mechanism.dropout import draw_seed, drawing_from, drop, seeded
 from clearhead.mechanism.masks import Mask, Span
 from clearhead.mechanism.normalizers import Normalizer, normalized
 from clearhead.mechanism.scores import Score, default_scale, is_product, product_queries, score_map
+from clearhead.mechanism.streaming import Block, Plan, leaves_behind, stream
 from clearhead.mechanism.textbook import repeat_heads
 from clearhead.shapes import Map
 
 SHORT = 96  # up to this many queries and keys a training batch counts as short
-TILE = 1 << 22  # elements of (B, H, rows, S) that a streamed block may hold
+TILE = 1 << 22  # elements of (B, H, rows, S) that may be held at once
+CACHED, ROWS = 1 << 20, 32  # on a processor blocks of fewer elements are as quick, down to this many rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,10 +74,16 @@ class Problem:
 
     @property
     def trains(self) -> bool:
-        """True when a backward pass will come through; a callable may have parameters of its own."""
+        """True when a backward pass will come through."""
         learned = self.q.requires_grad or self.k.requires_grad or self.v.requires_grad
-        learned = learned or callable(self.score) or callable(self.normalize)
-        return torch.is_grad_enabled() and (learned or self.learns_bias)
+        return torch.is_grad_enabled() and (learned or self.learns_bias or self.has_own_weights)
+
+    @property
+    def has_own_weights(self) -> bool:
+        """True when something beside q, k, v and a tensor may want a gradient: a callable, or an expression's table."""
+        asks = callable(self.score) or callable(self.normalize)
+        expression = self.bias is not None and not isinstance(self.bias, Tensor)
+        return torch.is_grad_enabled() and (asks or (expression and self.learns_bias))
 
     @property
     def learns_bias(self) -> bool:
@@ -172,42 +179,47 @@ def fused(problem: Problem) -> Tensor:
 
 def streamed(problem: Problem) -> Tensor:
     """Blocks of query rows; in training each block is recomputed in the backward pass instead of kept."""
-    per_row = max(1, problem.map_size // max(1, problem.queries))
-    rows = max(1, min(problem.queries, TILE // per_row))
-    blocks = [_block(problem, (start, min(start + rows, problem.queries))) for start in range(0, problem.queries, rows)]
-    return torch.cat(blocks, dim=2)
-
-
-def _block(problem: Problem, rows: Span) -> Tensor:
     seed = draw_seed() if problem.dropout else 0
 
-    def compute(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        part = cut(replace(problem, q=q, k=k, v=v), rows)
+    def compute(parts: Sequence[Tensor], block: Block) -> Tensor:
+        part = _part(problem, parts, block)
         if not problem.dropout:
             return (fused if part.fits_fused_kernel() else products)(part)
-        with drawing_from(seeded(seed, q.device)):  # the recomputation drops what the first pass dropped
+        with drawing_from(seeded(seed + block[0][0], part.q.device)):  # a recomputed block drops what it dropped
             return products(part)
 
-    tensors = (problem.q, problem.k, problem.v)
-    if not problem.trains:
-        return compute(*tensors)
-    mixed = checkpoint(compute, *tensors, use_reentrant=False, preserve_rng_state=False)
-    assert isinstance(mixed, Tensor)
-    return mixed
+    operands = [problem.q, problem.k, problem.v]
+    if isinstance(problem.bias, Tensor):
+        operands.append(problem.bias[(None,) * (4 - problem.bias.dim())])
+    blocks = _blocks(problem)
+    learned = leaves_behind(compute, operands, blocks[0]) if problem.has_own_weights else ()
+    return stream(Plan(blocks, compute, learned), operands)
 
 
-def cut(problem: Problem, rows: Span) -> Problem:
-    """The part of a problem that concerns some query rows, with the keys they cannot see left away."""
-    columns = (0, problem.keys) if problem.mask is None else problem.mask.columns(rows, problem.keys)
-    columns = columns if columns[0] < columns[1] else (0, 1)
-    return replace(
-        problem,
-        q=problem.q[:, :, slice(*rows)],
-        k=problem.k[:, :, slice(*columns)],
-        v=problem.v[:, :, slice(*columns)],
-        bias=None if problem.bias is None else as_bias(problem.bias).shifted(rows[0], columns[0]),
-        mask=None if problem.mask is None else _Shifted(problem.mask, rows[0], columns[0]),
-    )
+def _blocks(problem: Problem) -> list[Block]:
+    """Rows whose map fits a tile, with the keys they cannot see left away."""
+    per_row = max(1, problem.map_size // max(1, problem.queries))
+    height = TILE // per_row
+    if problem.q.device.type == "cpu":
+        height = min(height, max(ROWS, CACHED // per_row))
+    height = max(1, min(problem.queries, height))
+    blocks = []
+    for start in range(0, max(1, problem.queries), height):
+        rows = (start, min(start + height, problem.queries))
+        columns = (0, problem.keys) if problem.mask is None else problem.mask.columns(rows, problem.keys)
+        blocks.append((rows, columns if columns[0] < columns[1] else (0, min(1, problem.keys))))
+    return blocks
+
+
+def _part(problem: Problem, parts: Sequence[Tensor], block: Block) -> Problem:
+    """The part of a problem that concerns a block; ``parts`` are those of q, k, v and of a bias that is a tensor."""
+    (row, _), (column, _) = block
+    q, k, v, *given = parts
+    bias: Tensor | Bias | None = given[0] if given else None
+    if not given and problem.bias is not None:
+        bias = as_bias(problem.bias).shifted(row, column)
+    mask = None if problem.mask is None else _Shifted(problem.mask, row, column)
+    return replace(problem, q=q, k=k, v=v, mask=mask, bias=bias)
 
 
 def bias_map(problem: Problem) -> Tensor | None:
