@@ -65,7 +65,7 @@ def test_features_are_scaled_as_numpy_says() -> None:
     assert labels == {"a"}
     assert scale.mean == pytest.approx(every.mean(0))
     assert scale.deviation == pytest.approx([every[:, 0].std(), every[:, 1].std(), 1.0])
-    scaled = scale(np.concatenate(rows))
+    scaled = scale.apply(np.concatenate(rows))
     assert scaled.mean(0) == pytest.approx([0, 0, 0], abs=1e-6) and scaled.std(0) == pytest.approx([1, 1, 0], abs=1e-6)
     assert measured([VectorRow(rows[0], ("a",), 1)], standardise=False)[0] == ((0.0,) * 3, (1.0,) * 3)
 

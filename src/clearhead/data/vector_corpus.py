@@ -30,7 +30,7 @@ class Scale(NamedTuple):
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
 
-    def __call__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """(T, F) vectors as the model reads them."""
         scaled = (vectors.astype(np.float64) - np.array(self.mean)) / np.array(self.deviation)
         return np.asarray(scaled, dtype=np.float32)
@@ -119,7 +119,7 @@ def prepare_vectors(
     with complete_or_absent(out) as partial:
         with (partial / "vectors.bin").open("wb") as file:
             for row in fitting(read_vectors(settings.train, folder, ledger, per_vector=per_vector), settings, ledger):
-                file.write(scale(row.vectors).astype("<f4").tobytes())
+                file.write(scale.apply(row.vectors).astype("<f4").tobytes())
                 starts.append(starts[-1] + len(row.vectors))
                 numbers += [labels[label] for label in row.labels]
             flush(file)

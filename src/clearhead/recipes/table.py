@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from clearhead.recipes.schema import Recipe
+from clearhead.recipes.tagging import TaggingRecipe
 from clearhead.recipes.translation import TranslationRecipe
+from clearhead.recipes.vectors import VectorClassificationRecipe, VectorTaggingRecipe
 
 RECIPES: dict[str, type[Recipe]] = {
     "translation": TranslationRecipe,
+    "tagging": TaggingRecipe,
+    "vector-tagging": VectorTaggingRecipe,
+    "vector-classification": VectorClassificationRecipe,
 }
 TASKS = tuple(RECIPES)

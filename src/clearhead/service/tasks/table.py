@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from clearhead.service.tasks.tagging import TaggingTask
 from clearhead.service.tasks.task import Task
 from clearhead.service.tasks.translation import TranslationTask
+from clearhead.service.tasks.vectors import VectorTask
 
 TASKS: dict[str, Task[Any, Any, Any]] = {
     "translation": TranslationTask(),
+    "tagging": TaggingTask(),
+    "vector-tagging": VectorTask(per_vector=True),
+    "vector-classification": VectorTask(per_vector=False),
 }

@@ -1,0 +1,147 @@
+"""The face of a model that labels vectors: sequences of vectors in, a label for each vector or for each sequence out.
+
+A sequence is an array (T, F), or as a line a JSON list of lists of numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clearhead.data.vector_batch import Vectors
+from clearhead.data.vectors import checked_vectors
+from clearhead.errors import ConfigurationError, DataError
+from clearhead.inspection.capture import Inspection, inspect_forward
+from clearhead.models.config import ModelConfig
+from clearhead.models.encoder_only import EncoderOnly
+from clearhead.service.tasks.task import View
+from clearhead.tasks.vectors import Labelled, VectorLabels
+
+
+@dataclass(frozen=True)
+class LabelAnswer:
+    """The labels of one sequence of ``count`` vectors. As a line they stand in order, with spaces between."""
+
+    labelled: Labelled
+    count: int
+
+    @property
+    def text(self) -> str:
+        """The labels."""
+        return " ".join(self.labelled.labels)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, one a vector or a single one."""
+        return self.labelled.labels
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the sequence was longer than is read, and lost its end."""
+        return self.labelled.truncated
+
+    def __str__(self) -> str:
+        return self.text
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; of the input only how many vectors it had."""
+        return {
+            "input": {"vectors": self.count},
+            "text": self.text,
+            "labels": list(self.labelled.labels),
+            "probabilities": [round(each, 6) for each in self.labelled.probabilities],
+            "truncated": self.labelled.truncated,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class VectorLabeller:
+    """A trained encoder of vectors, and the task that knows their scale and the labels."""
+
+    model: EncoderOnly
+    task: VectorLabels
+
+    @property
+    def config(self) -> ModelConfig:
+        """Sizes and choices of the model."""
+        return self.model.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return self.model.output_weight.device
+
+    @property
+    def longest(self) -> int:
+        """The most vectors that are read at a time."""
+        return self.task.longest
+
+    def parse(self, line: str) -> Any:
+        """The vectors of a line: a JSON list of lists of numbers. What is not, ``predict`` refuses with its number."""
+        try:
+            return json.loads(line)
+        except (ValueError, RecursionError):
+            return line
+
+    def predict(self, inputs: Sequence[Any], **decoding: Any) -> list[LabelAnswer]:
+        """The labels of each sequence, arrays (T, F) or lists of lists; results stand in the same order. No options.
+
+        Raises:
+            ConfigurationError: an option was given.
+            DataError: an input is no sequence of vectors of the right width, or a number is not finite.
+        """
+        if decoding:
+            option = next(iter(decoding))
+            raise ConfigurationError(f"{option!r} is no option here: the likeliest label is taken")
+        rows = [self._vectors(each, number) for number, each in enumerate(inputs, start=1)]
+        found = self.task.label(self.model, rows)
+        return [LabelAnswer(labelled, len(row)) for labelled, row in zip(found, rows, strict=True)]
+
+    def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
+        """Scores (B, T, C) or (B, C) of every label for vectors (B, T, F) that are already scaled."""
+        _refuse_target(target_ids)
+        with torch.inference_mode():
+            return self.model.logits(ids, mask=mask)
+
+    def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        """The encoder's last layer (B, T, W) for vectors (B, T, F) that are already scaled."""
+        with torch.inference_mode():
+            return self.model.states(ids, mask=mask)
+
+    def inspect(self, text: Any, target: str | None = None) -> Inspection:
+        """Every attention over one sequence, by name; vectors are shown by their numbers, from 1."""
+        _refuse_target(target)
+        vectors = self._vectors(self.parse(text) if isinstance(text, str) else text, 1)[: self.longest]
+        scaled = torch.from_numpy(self.task.scale(vectors))[None].to(self.device, self.model.output_weight.dtype)
+        shown = [str(number) for number in range(1, len(vectors) + 1)]
+        return inspect_forward(self.model, lambda: self.model.logits(scaled), shown, shown)
+
+    def view(self, text: Any, target: str | None = None) -> View:
+        """One sequence looked at: where each vector looked."""
+        seen = self.inspect(text, target)
+        answer = self.predict([self.parse(text) if isinstance(text, str) else text])[0]
+        return View(f"{answer.count} vectors", answer.text, seen, "self")
+
+    def _vectors(self, given: Any, number: int) -> Vectors:
+        if isinstance(given, Tensor):
+            given = given.detach().cpu().numpy()
+        if not isinstance(given, list | tuple | np.ndarray):
+            raise DataError(
+                f"input {number}: expected a list of vectors of {self.task.width} numbers, such as [[0.5, …], …], got "
+                f"{str(given)[:40]!r}"
+            )
+        vectors, reason, detail = checked_vectors(given, self.task.width)
+        if reason:
+            raise DataError(f"input {number}: {reason} ({detail})")
+        return vectors
+
+
+def _refuse_target(target: object) -> None:
+    if target is not None:
+        raise ConfigurationError("labelling vectors has no target side: give the vectors alone")
