@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clearhead.recipes.classification import ClassificationRecipe, MultilabelRecipe
 from clearhead.recipes.schema import Recipe
 from clearhead.recipes.tagging import TaggingRecipe
 from clearhead.recipes.translation import TranslationRecipe
@@ -12,5 +13,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "tagging": TaggingRecipe,
     "vector-tagging": VectorTaggingRecipe,
     "vector-classification": VectorClassificationRecipe,
+    "classification": ClassificationRecipe,
+    "multilabel": MultilabelRecipe,
 }
 TASKS = tuple(RECIPES)

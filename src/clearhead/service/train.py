@@ -103,7 +103,7 @@ class _Training:
         return TrainingJob(
             model=model,
             corpus=prepared.corpus,
-            objective=self.task.objective(self.recipe),
+            objective=self.task.objective(self.recipe, prepared),
             settings=self.recipe.training,
             out=self.run.path,
             seed=self.recipe.seed,

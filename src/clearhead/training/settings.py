@@ -36,9 +36,10 @@ class TrainingSettings(Settings):
     ``learning_rate`` that is left at the end of those two. ``clip`` is the largest global gradient norm, 0 for none.
     ``watch`` is the loss or a score that the task's validation gives; ``patience`` counts validations without a better
     one, 0 for no early stopping. ``keep`` says which weights the run ends with: the average of the last ``average``
-    snapshots, the best validated, the last, or ("auto") whichever of these validates best. ``precision`` "auto" is bfloat16 where the machine multiplies it natively, else
-    float32; the weights themselves are float32 always. ``threads`` is left to torch where it is not given;
-    ``side_by_side`` parts of a batch share them, by default one a thread on a CPU (see ``training.team``).
+    snapshots, the best validated, the last, or ("auto") whichever of these validates best. ``precision`` "auto" is
+    bfloat16 where the machine multiplies it natively, else float32; the weights themselves are float32 always.
+    ``threads`` is left to torch where it is not given; ``side_by_side`` parts of a batch share them, by default one a
+    thread on a CPU (see ``training.team``).
     """
 
     batch_tokens: Count = 4096

@@ -82,7 +82,7 @@ class LanguageModelTask:
         task = LanguageModelling(tokenizer, recipe.decoding, recipe.data.length, from_start)
         return lambda model: Writer(cast(DecoderOnly, model), task)
 
-    def objective(self, recipe: LanguageModelRecipe) -> Objective:
+    def objective(self, recipe: LanguageModelRecipe, prepared: Prepared) -> Objective:
         """The next token."""
         return next_token(recipe.training.label_smoothing)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from clearhead.service.tasks.classification import ClassificationTask
+from clearhead.service.tasks.multilabel import MultilabelTask
 from clearhead.service.tasks.tagging import TaggingTask
 from clearhead.service.tasks.task import Task
 from clearhead.service.tasks.translation import TranslationTask
@@ -14,4 +16,6 @@ TASKS: dict[str, Task[Any, Any, Any]] = {
     "tagging": TaggingTask(),
     "vector-tagging": VectorTask(per_vector=True),
     "vector-classification": VectorTask(per_vector=False),
+    "classification": ClassificationTask(),
+    "multilabel": MultilabelTask(),
 }

@@ -136,7 +136,7 @@ class Task(Protocol[R, H, P]):
     def open(self, recipe: R, run: RunFolder, config: ModelConfig) -> Wrap[P]:
         """Read from the run what ``prepare`` wrote, check it against ``config``, and give a model its face."""
 
-    def objective(self, recipe: R) -> Objective:
+    def objective(self, recipe: R, prepared: Prepared) -> Objective:
         """What training makes small."""
 
     def read(self, recipe: R, split: str) -> H | None:

@@ -73,7 +73,7 @@ class TranslationTask:
         task = Translation(source, target, recipe.decoding)
         return lambda model: Translator(cast(EncoderDecoder, model), task)
 
-    def objective(self, recipe: TranslationRecipe) -> Objective:
+    def objective(self, recipe: TranslationRecipe, prepared: Prepared) -> Objective:
         """Teacher forcing with the recipe's label smoothing."""
         return teacher_forcing(recipe.training.label_smoothing)
 
