@@ -23,6 +23,7 @@ from clearhead.data.corpus import FORMAT, LENGTHS, LINES, PairCorpus
 from clearhead.data.duplicates import mark_repeats, pair_hashes
 from clearhead.data.ledger import Ledger
 from clearhead.data.pair import Pair
+from clearhead.data.pair_parts import read_part_pairs
 from clearhead.data.policy import Policy
 from clearhead.data.read import data_paths, read_pairs
 from clearhead.data.segment import Segmenter
@@ -61,7 +62,7 @@ def prepare_pairs(
     with complete_or_absent(out) as partial:
         writer = CorpusWriter(partial, (tokenizers[0].size, tokenizers[1].size), samples)
         with writer, (partial / "hashes").open("wb") as hashes:
-            for read in _portions(read_pairs(files, folder, ledger)):
+            for read in _portions(_pairs(settings, files, folder, ledger)):
                 pairs = policy.without_blanks(read)
                 pairs, *plain = policy.within_length(pairs, *segmenter.plain(pairs))
                 writer.append(
@@ -113,6 +114,13 @@ def complete_or_absent(out: Path) -> Iterator[Path]:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
+def _pairs(settings: PairData, files: PairFiles, folder: Path, ledger: Ledger) -> Iterator[Pair]:
+    """All pairs of ``files``, but of the training files only the part that is trained on."""
+    if files is settings.train:
+        return read_part_pairs(settings, "train", folder, ledger)
+    return read_pairs(files, folder, ledger)
+
+
 def _portions(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
     while portion := list(islice(pairs, _PAIRS_AT_A_TIME)):
         yield portion
@@ -146,6 +154,7 @@ def _made_of(
     """All that decides what a corpus holds, paths left out: a moved corpus is the same corpus."""
     policies = settings.model_dump(include={"max_length", "too_long", "empty", "duplicates", "bad_lines"})
     columns = files.model_dump(include={"source", "target", "header"}) if files.file else {}
+    split = {} if settings.split is None else {"split": settings.split.model_dump()}
     vocabularies = [tokenizer.fingerprint for tokenizer in tokenizers]
     return {
         "format": FORMAT,
@@ -153,6 +162,7 @@ def _made_of(
         "tokenizers": vocabularies,
         **policies,
         **columns,
+        **split,
     }
 
 

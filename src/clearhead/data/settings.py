@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from clearhead.data.split_settings import PairSplit
 from clearhead.errors import nearest
 from clearhead.settings import Settings
 
@@ -79,16 +80,25 @@ class DataFolder(Settings):
 class PairData(DataFolder):
     """The files of a translation job and the declared, counted policy for lines that do not fit.
 
-    ``max_length`` is in tokens per side and includes the end symbol. ``bad_lines`` are those that cannot be read as a
-    pair: invalid UTF-8, NUL, broken JSON or CSV, a wrong type, a wrong number of columns. Two plain files of unequal
-    length are always refused.
+    ``split`` holds shares of the training pairs out, for "valid" or "test" without files of their own. ``max_length``
+    is in tokens per side and includes the end symbol. ``bad_lines`` are those that cannot be read as a pair: invalid
+    UTF-8, NUL, broken JSON or CSV, a wrong type, a wrong number of columns. Two plain files of unequal length are
+    always refused.
     """
 
     train: PairFiles
     valid: PairFiles | None = None
     test: PairFiles | None = None
+    split: PairSplit | None = None
     max_length: Annotated[int, Field(ge=2, le=1 << 20)] = 128
     too_long: Literal["drop", "truncate", "refuse"] = "drop"
     empty: Literal["drop", "refuse"] = "drop"
     duplicates: Literal["keep", "drop"] = "keep"
     bad_lines: Literal["refuse", "skip"] = "refuse"
+
+    @model_validator(mode="after")
+    def _held_out_once(self) -> Self:
+        for name in ("valid", "test"):
+            if self.split is not None and getattr(self.split, name) and getattr(self, name) is not None:
+                raise ValueError(f"{name} is given as files and as a share of the training pairs: choose one")
+        return self

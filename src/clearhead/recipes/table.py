@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clearhead.recipes.classification import ClassificationRecipe, MultilabelRecipe
+from clearhead.recipes.language_modelling import LanguageModelRecipe
 from clearhead.recipes.schema import Recipe
 from clearhead.recipes.tagging import TaggingRecipe
 from clearhead.recipes.translation import TranslationRecipe
@@ -15,5 +16,6 @@ RECIPES: dict[str, type[Recipe]] = {
     "vector-classification": VectorClassificationRecipe,
     "classification": ClassificationRecipe,
     "multilabel": MultilabelRecipe,
+    "language-model": LanguageModelRecipe,
 }
 TASKS = tuple(RECIPES)

@@ -10,11 +10,16 @@ from clearhead.data.settings import PairData
 from clearhead.generation.settings import DecodingSettings
 from clearhead.models.config import ModelConfig
 from clearhead.recipes.schema import Recipe
+from clearhead.tasks.settings import TranslationScoring
 from clearhead.text.settings import TokenizerSettings
+from clearhead.training.sampling_schedule import ScheduledSampling
 
 
 class TranslationRecipe(Recipe):
-    """Text to text. ``max_length`` and ``max_positions`` count tokens with the end symbol."""
+    """Text to text. ``max_length`` and ``max_positions`` count tokens with the end symbol.
+
+    Without ``scheduled_sampling`` the decoder learns by teacher forcing.
+    """
 
     ARCHITECTURES: ClassVar = ("encoder-decoder",)
     SCORES: ClassVar = ("bleu", "chrf", "multi_bleu_lowercased", "exact_match")
@@ -23,6 +28,8 @@ class TranslationRecipe(Recipe):
     data: PairData
     tokenizer: TokenizerSettings = TokenizerSettings()
     decoding: DecodingSettings = DecodingSettings()
+    scoring: TranslationScoring = TranslationScoring()
+    scheduled_sampling: ScheduledSampling | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

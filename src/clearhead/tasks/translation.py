@@ -70,11 +70,15 @@ BLANK = Translated("", 0.0, 0.0, (), (), finished=True, truncated=False)
 
 @dataclass(frozen=True)
 class Translation:
-    """From the ``source`` tokenizer's language to the ``target`` tokenizer's, decoded as ``decoding`` says."""
+    """From the ``source`` tokenizer's language to the ``target`` tokenizer's, decoded as ``decoding`` says.
+
+    ``bleu_tokenizer`` is sacreBLEU's, with which translations into this language are scored.
+    """
 
     source: Tokenizer
     target: Tokenizer
     decoding: DecodingSettings
+    bleu_tokenizer: str = "13a"
 
     def translate(
         self, model: Translator[AnyState], texts: Sequence[str], decoding: DecodingSettings | None = None

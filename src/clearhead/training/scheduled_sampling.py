@@ -69,7 +69,7 @@ def own_words(model: TeacherForced, hidden: Tensor, generator: torch.Generator |
     Never padding, start or end: no decoder is fed these behind its first position.
     """
     rows = max(1, LOGITS // model.output_weight.shape[0])
-    return torch.cat([_words(model, part, generator) for part in hidden.split(rows)])
+    return torch.cat([_words(model, part, generator) for part in torch.split(hidden, rows)])
 
 
 def mix(truth: Tensor, words: Tensor, share: float, generator: torch.Generator) -> Tensor:

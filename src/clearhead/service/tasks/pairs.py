@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from clearhead.data.corpus import PairCorpus
 from clearhead.data.ledger import Ledger
+from clearhead.data.pair_parts import read_part_pairs, split_in_numbers
 from clearhead.data.prepare import named_inputs, prepare_pairs
-from clearhead.data.read import data_paths, read_pairs
+from clearhead.data.read import data_paths
 from clearhead.recipes.translation import TranslationRecipe
 from clearhead.service.changes import refuse_other_files
 from clearhead.service.run_folder import RunCard, RunFolder
@@ -47,8 +49,15 @@ def prepare(recipe: TranslationRecipe, run: RunFolder, *, accept_changes: bool) 
         identity={"tokenizers": _sha256(tokenizers)},
         unit="pairs",
         counted="target_tokens",
-        facts={"source_tokens": tokens[0], "target_tokens": tokens[1], "files": corpus.inputs},
+        facts={"source_tokens": tokens[0], "target_tokens": tokens[1], "files": corpus.inputs, **_split(recipe)},
     )
+
+
+def _split(recipe: TranslationRecipe) -> dict[str, Any]:
+    """What each part of a split holds, where there is one and its file is still there."""
+    folder = Path(recipe.data.folder)
+    there = all(path.is_file() for path in data_paths(recipe.data.train, folder))
+    return {"split": split_in_numbers(recipe.data, folder)} if recipe.data.split and there else {}
 
 
 def _learn(recipe: TranslationRecipe) -> Tokenizers:
@@ -63,7 +72,7 @@ def _learn(recipe: TranslationRecipe) -> Tokenizers:
 def _lines(recipe: TranslationRecipe, sides: tuple[int, ...]) -> Iterator[str]:
     """The training text of one side, or of both in turn."""
     ledger = Ledger(strict=recipe.data.bad_lines == "refuse")
-    for pair in read_pairs(recipe.data.train, Path(recipe.data.folder), ledger):
+    for pair in read_part_pairs(recipe.data, "train", Path(recipe.data.folder), ledger):
         texts = (pair.source, pair.target)
         yield from (texts[side] for side in sides)
 

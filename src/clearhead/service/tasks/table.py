@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearhead.service.tasks.classification import ClassificationTask
+from clearhead.service.tasks.language_modelling import LanguageModelTask
 from clearhead.service.tasks.multilabel import MultilabelTask
 from clearhead.service.tasks.tagging import TaggingTask
 from clearhead.service.tasks.task import Task
@@ -18,4 +19,5 @@ TASKS: dict[str, Task[Any, Any, Any]] = {
     "vector-classification": VectorTask(per_vector=False),
     "classification": ClassificationTask(),
     "multilabel": MultilabelTask(),
+    "language-model": LanguageModelTask(),
 }

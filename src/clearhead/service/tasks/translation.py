@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from clearhead.data.batch import PairBatch, collate_pairs
 from clearhead.data.ledger import Ledger
 from clearhead.data.order import evaluation_batches
+from clearhead.data.pair import Pair
+from clearhead.data.pair_parts import part_files, read_part_pairs
 from clearhead.data.read import data_paths, read_pairs
 from clearhead.data.settings import PairFiles
 from clearhead.errors import ConfigurationError, DataError, RunError
@@ -31,6 +33,7 @@ from clearhead.tasks.translation import Translation, measure
 from clearhead.training.evaluate import validation_loss
 from clearhead.training.events import Validation
 from clearhead.training.protocol import Objective
+from clearhead.training.scheduled_sampling import scheduled_sampling
 from clearhead.training.signals import StopFlag, Stopped
 from clearhead.training.teacher_forcing import held_out_loss, teacher_forcing
 
@@ -70,19 +73,23 @@ class TranslationTask:
                 f"{run.path}: by {run.card_file.name} the vocabularies have {wanted[0]} and {wanted[1]} entries, but "
                 f"the tokenizer files have {found[0]} and {found[1]}; do they belong to another run?"
             )
-        task = Translation(source, target, recipe.decoding)
+        task = Translation(source, target, recipe.decoding, recipe.scoring.bleu_tokenizer)
         return lambda model: Translator(cast(EncoderDecoder, model), task)
 
     def objective(self, recipe: TranslationRecipe, prepared: Prepared) -> Objective:
-        """Teacher forcing with the recipe's label smoothing."""
-        return teacher_forcing(recipe.training.label_smoothing)
+        """Teacher forcing, or scheduled sampling where the recipe speaks of it."""
+        smoothing = recipe.training.label_smoothing
+        if recipe.scheduled_sampling is None:
+            return teacher_forcing(smoothing)
+        return scheduled_sampling(recipe.scheduled_sampling, smoothing)
 
     def read(self, recipe: TranslationRecipe, split: str) -> HeldOutPairs | None:
         """All pairs of the recipe's ``split``."""
-        files = recipe.data.valid if split == "valid" else recipe.data.test
+        files, folder = part_files(recipe.data, split), Path(recipe.data.folder)
         if files is None:
             return None
-        return read_held_out(split, files, Path(recipe.data.folder), lenient=recipe.data.bad_lines == "skip")
+        found = read_part_pairs(recipe.data, split, folder, Ledger(strict=recipe.data.bad_lines == "refuse"))
+        return _held_out(split, found, data_paths(files, folder))
 
     def given(self, recipe: TranslationRecipe, data: Sequence[Path]) -> HeldOutPairs:
         """One table with the recipe's columns, or a file of source lines and one of target lines."""
@@ -103,7 +110,8 @@ class TranslationTask:
             if stop:
                 raise Stopped
             answers += predictor.predict(held_out.sources[start : start + AT_A_TIME], **GREEDY)
-        found = measure([answer.alternatives[0] for answer in answers], held_out.references)
+        best = [answer.alternatives[0] for answer in answers]
+        found = measure(best, held_out.references, tokenize=predictor.task.bleu_tokenizer)
         triples = zip(held_out.sources, held_out.references, map(str, answers), strict=True)
         examples = tuple(triple for triple, _ in zip(triples, range(EXAMPLES), strict=False))
         return Validation(loss, {name: float(found[name]) for name in SCORES}, examples)
@@ -114,7 +122,7 @@ class TranslationTask:
     def score(self, predictor: Translator, held_out: HeldOutPairs, options: Mapping[str, Any]) -> Scored:
         """Loss and scores, decoded as the recipe says but for ``options``; "tokenize" is sacreBLEU's, for BLEU."""
         decoding = dict(options)
-        tokenize = str(decoding.pop("tokenize", "13a"))
+        tokenize = str(decoding.pop("tokenize", predictor.task.bleu_tokenizer))
         began = time.perf_counter()
         loss = validation_loss(predictor.model, loss_batches(predictor, held_out), held_out_loss)
         start = time.perf_counter()
@@ -133,9 +141,13 @@ def read_held_out(name: str, files: PairFiles, folder: Path, *, lenient: bool = 
     Raises:
         DataError: a file is missing, broken (unless ``lenient``) or misaligned, or holds no pair.
     """
-    found = list(read_pairs(files, folder, Ledger(strict=not lenient)))
+    return _held_out(name, read_pairs(files, folder, Ledger(strict=not lenient)), data_paths(files, folder))
+
+
+def _held_out(name: str, pairs: Iterable[Pair], paths: Sequence[Path]) -> HeldOutPairs:
+    found = list(pairs)
     if not found:
-        raise DataError(f"{' and '.join(map(str, data_paths(files, folder)))}: there is no sentence pair to score")
+        raise DataError(f"{' and '.join(map(str, paths))}: there is no sentence pair to score")
     return HeldOutPairs(name, tuple(pair.source for pair in found), tuple(pair.target for pair in found))
 
 
