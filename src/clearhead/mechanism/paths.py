@@ -177,8 +177,8 @@ def fused(problem: Problem) -> Tensor:
     return mixed if blind is None else mixed.masked_fill(blind, 0.0)
 
 
-def streamed(problem: Problem) -> Tensor:
-    """Blocks of query rows; in training each block is recomputed in the backward pass instead of kept."""
+def streamed(problem: Problem, tile: int | None = None) -> Tensor:
+    """Blocks of query rows, ``tile`` elements each; in training each is recomputed in the backward pass, not kept."""
     seed = draw_seed() if problem.dropout else 0
 
     def compute(parts: Sequence[Tensor], block: Block) -> Tensor:
@@ -191,15 +191,15 @@ def streamed(problem: Problem) -> Tensor:
     operands = [problem.q, problem.k, problem.v]
     if isinstance(problem.bias, Tensor):
         operands.append(problem.bias[(None,) * (4 - problem.bias.dim())])
-    blocks = _blocks(problem)
+    blocks = _blocks(problem, TILE if tile is None else tile)
     learned = leaves_behind(compute, operands, blocks[0]) if problem.has_own_weights else ()
     return stream(Plan(blocks, compute, learned), operands)
 
 
-def _blocks(problem: Problem) -> list[Block]:
+def _blocks(problem: Problem, tile: int) -> list[Block]:
     """Rows whose map fits a tile, with the keys they cannot see left away."""
     per_row = max(1, problem.map_size // max(1, problem.queries))
-    height = TILE // per_row
+    height = tile // per_row
     if problem.q.device.type == "cpu":
         height = min(height, max(ROWS, CACHED // per_row))
     height = max(1, min(problem.queries, height))

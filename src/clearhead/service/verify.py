@@ -1,14 +1,15 @@
 """Compares every fast path of one very model with the textbook in float64, on its own queries, keys and values.
 
-Three laws are measured: each path of each attention gives what the equation gives; decoding with a cache gives what
-recomputing everything gives; padding changes nothing. Inputs are random tokens of a fixed seed, so no data is needed.
+Laws are measured: each path of each attention gives what the equation gives, with the score, bias and normaliser this
+model has; decoding with a cache gives what recomputing everything gives; padding changes nothing, and neither do other
+documents in a row. Inputs are random numbers of a fixed seed, so no data is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,12 +17,17 @@ from torch import Tensor
 from clearhead.inspection.capture import AttentionRecord, capture
 from clearhead.mechanism import textbook
 from clearhead.mechanism.paths import Problem, choose, fused, products, streamed
-from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.service.tasks.task import Predictor
 from clearhead.text.tokenizer import PAD, START
 
-PATHS: dict[str, Callable[[Problem], Tensor]] = {"products": products, "fused": fused, "streamed": streamed}
-SOURCES, LONGEST, TARGETS = 4, 24, 20
+
+def in_blocks(problem: Problem) -> Tensor:
+    """``streamed`` in several blocks, which so small a map would not need."""
+    return streamed(problem, tile=max(1, problem.map_size // 3))
+
+
+PATHS: dict[str, Callable[[Problem], Tensor]] = {"products": products, "fused": fused, "streamed": in_blocks}
+SENTENCES, LONGEST, TARGETS = 4, 24, 20
 FIRST_ORDINARY = 4
 
 # Rounding of the dtype, times the growth that a few layers of sums allow.
@@ -56,68 +62,132 @@ class Check:
 
 
 def verify(predictor: Predictor) -> Iterator[Check]:
-    """All checks of a model, as they are done: every attention on every path, then the cache, then padding."""
-    model = cast(EncoderDecoder, predictor.model)
-    batch = _random_batch(model)
+    """All checks of a model, as they are done: every attention on every path, then what its architecture promises."""
+    run = ARCHITECTURES[predictor.config.architecture](predictor)
     with torch.inference_mode():
-        with capture(model) as seen:
-            whole = model.logits(batch.source, batch.target, mask=batch.mask)
+        with capture(predictor.model) as seen:
+            whole = run.whole()
         for record in seen.records.values():
             yield from _attention(record)
         tolerance = TOLERANCES[whole.dtype]
-        cached = _decode_stepwise(model, batch)
-        yield Check("decoding", "cached against recomputed", _difference(cached, whole), tolerance)
-        yield Check("padding", "alone against in a batch", _padding(model, batch, whole), tolerance)
+        for what, path, difference in run.laws(whole):
+            yield Check(what, path, difference, tolerance)
+
+
+Law = tuple[str, str, float]  # what, on which path, how large the difference
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """source (B, S), mask (B, S) True = real, target (B, T) beginning with the start symbol."""
+class Run:
+    """What a model is put through: one pass over everything, and the laws that pass is held to."""
 
-    source: Tensor
-    mask: Tensor
-    target: Tensor
+    whole: Callable[[], Tensor]
+    laws: Callable[[Tensor], Iterator[Law]]
 
 
-def _random_batch(model: EncoderDecoder) -> _Batch:
-    generator = torch.Generator().manual_seed(1)
-    device = model.output_weight.device
-    lengths = torch.linspace(3, LONGEST, SOURCES).round().long()[:, None]
-    mask = torch.arange(LONGEST) < lengths
-    source = _tokens(model.config.source_vocabulary, LONGEST, generator).masked_fill(~mask, PAD)
-    target = _tokens(model.config.target_vocabulary, TARGETS, generator)
+def _encoder_decoder(predictor: Predictor) -> Run:
+    model: Any = predictor.model
+    source, mask = _padded(predictor)
+    target = _targets(predictor)
     target[:, 0] = START
-    return _Batch(source.to(device), mask.to(device), target.to(device))
+
+    def laws(whole: Tensor) -> Iterator[Law]:
+        state = model.begin(source, mask, beam=1, max_length=target.shape[1])
+        yield _cached(model, state, target, whole)
+        alone = [model.logits(x[real][None], y[None]) for x, real, y in zip(source, mask, target, strict=True)]
+        yield "padding", "alone against in a batch", _difference(torch.cat(alone), whole)
+
+    return Run(lambda: model.logits(source, target, mask=mask), laws)
 
 
-def _tokens(vocabulary: int, length: int, generator: torch.Generator) -> Tensor:
-    lowest = min(FIRST_ORDINARY, vocabulary - 1)
-    return torch.randint(lowest, vocabulary, (SOURCES, length), generator=generator)
+def _encoder(predictor: Predictor) -> Run:
+    model: Any = predictor.model
+    config = predictor.config
+    inputs, mask = _padded(predictor)
+    if config.input_width is not None:
+        inputs = torch.randn(*mask.shape, config.input_width, generator=_generator()).to(model.output_weight)
+
+    def laws(whole: Tensor) -> Iterator[Law]:
+        alone = [model.logits(x[real][None]) for x, real in zip(inputs, mask, strict=True)]
+        found = whole if config.pooling != "none" else whole[mask]
+        yield "padding", "alone against in a batch", _difference(torch.cat([x.flatten(0, -2) for x in alone]), found)
+
+    return Run(lambda: model.logits(inputs, mask=mask), laws)
+
+
+def _decoder(predictor: Predictor) -> Run:
+    model: Any = predictor.model
+    ids = _targets(predictor)
+    length, half = ids.shape[1], ids.shape[1] // 2
+
+    def laws(whole: Tensor) -> Iterator[Law]:
+        nothing, everything = ids[:, :0], torch.ones_like(ids, dtype=torch.bool)
+        state = model.begin(nothing, everything[:, :0], beam=1, max_length=length)
+        yield _cached(model, state, ids, whole)
+        state = model.begin(ids[:, :half], everything[:, :half], beam=1, max_length=length)
+        what, _, difference = _cached(model, state, ids[:, half:], whole[:, half:])
+        yield what, "after a prompt against recomputed", difference
+        documents = (torch.arange(length, device=ids.device) >= half).long().expand_as(ids)
+        alone = torch.cat([model.logits(ids[:, :half]), model.logits(ids[:, half:])], dim=1)
+        packed = model.logits(ids, documents=documents)
+        yield "documents", "alone against in one row", _difference(alone, packed)
+
+    return Run(lambda: model.logits(ids), laws)
+
+
+ARCHITECTURES: dict[str, Callable[[Predictor], Run]] = {
+    "encoder-decoder": _encoder_decoder,
+    "encoder": _encoder,
+    "decoder": _decoder,
+}
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+def _padded(predictor: Predictor) -> tuple[Tensor, Tensor]:
+    """Tokens (B, S) of unequal lengths, and which of them are real."""
+    longest = min(LONGEST, predictor.config.max_positions)
+    lengths = torch.linspace(min(3, longest), longest, SENTENCES).round().long()[:, None]
+    mask = torch.arange(longest) < lengths
+    ids = _tokens(predictor.config.source_vocabulary, longest).masked_fill(~mask, PAD)
+    return ids.to(predictor.device), mask.to(predictor.device)
+
+
+def _targets(predictor: Predictor) -> Tensor:
+    """Target tokens (B, T)."""
+    length = min(TARGETS, predictor.config.max_positions)
+    return _tokens(predictor.config.target_vocabulary, length).to(predictor.device)
+
+
+def _tokens(vocabulary: int, length: int) -> Tensor:
+    lowest = max(0, min(FIRST_ORDINARY, vocabulary - 1))
+    return torch.randint(lowest, max(vocabulary, 1), (SENTENCES, length), generator=_generator())
 
 
 def _attention(record: AttentionRecord) -> Iterator[Check]:
-    problem = Problem(record.q, record.k, record.v, record.mask)
-    truth = textbook.attention(record.q.double(), record.k.double(), record.v.double(), mask=record.mask)
+    problem = record.problem()
+    truth = textbook.attention(
+        record.q.double(),
+        record.k.double(),
+        record.v.double(),
+        mask=record.mask,
+        bias=record.bias,
+        score=record.score,
+        normalize=record.normalize,
+    )
     chosen = choose(problem)
     for name, path in PATHS.items():
-        result = record.mixed if path is chosen else path(problem)
-        yield Check(record.name, name, _difference(result, truth), TOLERANCES[record.q.dtype], path is chosen)
+        if path is not fused or problem.fits_fused_kernel():
+            result = record.mixed if path is chosen else path(problem)
+            yield Check(record.name, name, _difference(result, truth), TOLERANCES[record.q.dtype], path is chosen)
 
 
-def _decode_stepwise(model: EncoderDecoder, batch: _Batch) -> Tensor:
-    """Logits (B, T, V) by feeding one token after the other through the cache."""
-    state = model.begin(batch.source, batch.mask, beam=1, max_length=TARGETS)
-    steps = [model.advance(batch.target[:, step : step + 1], state) for step in range(TARGETS)]
-    return torch.cat(steps, dim=1)
-
-
-def _padding(model: EncoderDecoder, batch: _Batch, whole: Tensor) -> float:
-    """How far each sentence's logits move when it stands alone, without padding."""
-    alone = [
-        model.logits(batch.source[row : row + 1, batch.mask[row]], batch.target[row : row + 1])
-        for row in range(SOURCES)
-    ]
-    return _difference(torch.cat(alone), whole)
+def _cached(model: Any, state: Any, tokens: Tensor, whole: Tensor) -> Law:
+    """Feed tokens (B, T) one after the other through the cache, against the logits (B, T, V) of one pass."""
+    steps = [model.advance(tokens[:, step : step + 1], state) for step in range(tokens.shape[1])]
+    return "decoding", "cached against recomputed", _difference(torch.cat(steps, dim=1), whole)
 
 
 def _difference(a: Tensor, b: Tensor) -> float:
