@@ -170,6 +170,18 @@ def test_what_cannot_work_is_said_before_training(clearhead: Clearhead, recipe: 
     assert not (recipe.parent / "never").exists()
 
 
+def test_verify_knows_a_model_that_reads_ngrams(clearhead: Clearhead, tagger: Path) -> None:
+    result = clearhead("verify", tagger)
+    assert result.exit_code == 0, result.stdout
+    assert "encoder.0.self" in result.stdout
+
+
+def test_look_shows_the_words(clearhead: Clearhead, tagger: Path) -> None:
+    result = clearhead("look", tagger, "forty two and", "--text")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("forty two and\nB-N I-N O\n")
+
+
 def test_options_of_translation_are_refused(clearhead: Clearhead, tagger: Path) -> None:
     result = clearhead("predict", tagger, "--beam", 3, stdin="one\n")
     assert result.exit_code == 1

@@ -27,7 +27,7 @@ def in_blocks(problem: Problem) -> Tensor:
 
 
 PATHS: dict[str, Callable[[Problem], Tensor]] = {"products": products, "fused": fused, "streamed": in_blocks}
-SENTENCES, LONGEST, TARGETS = 4, 24, 20
+SENTENCES, LONGEST, TARGETS, NGRAMS = 4, 24, 20, 5
 FIRST_ORDINARY = 4
 
 # Rounding of the dtype, times the growth that a few layers of sums allow.
@@ -106,13 +106,19 @@ def _encoder(predictor: Predictor) -> Run:
     inputs, mask = _padded(predictor)
     if config.input_width is not None:
         inputs = torch.randn(*mask.shape, config.input_width, generator=_generator()).to(model.output_weight)
+    ngrams = _ngrams(config.ngram_buckets, mask) if config.ngram_buckets else None
+
+    def alone_at(row: int, real: Tensor) -> Tensor:
+        spelled = None if ngrams is None else ngrams[row, real][None]
+        logits: Tensor = model.logits(inputs[row, real][None], ngrams=spelled)
+        return logits
 
     def laws(whole: Tensor) -> Iterator[Law]:
-        alone = [model.logits(x[real][None]) for x, real in zip(inputs, mask, strict=True)]
+        alone = [alone_at(row, real) for row, real in enumerate(mask)]
         found = whole if config.pooling != "none" else whole[mask]
         yield "padding", "alone against in a batch", _difference(torch.cat([x.flatten(0, -2) for x in alone]), found)
 
-    return Run(lambda: model.logits(inputs, mask=mask), laws)
+    return Run(lambda: model.logits(inputs, mask=mask, ngrams=ngrams), laws)
 
 
 def _decoder(predictor: Predictor) -> Run:
@@ -153,6 +159,14 @@ def _padded(predictor: Predictor) -> tuple[Tensor, Tensor]:
     mask = torch.arange(longest) < lengths
     ids = _tokens(predictor.config.source_vocabulary, longest).masked_fill(~mask, PAD)
     return ids.to(predictor.device), mask.to(predictor.device)
+
+
+def _ngrams(buckets: int, mask: Tensor) -> Tensor:
+    """Words of up to 5 n-grams (B, T, 5); 0, which is none, stands behind the shorter ones and in padding."""
+    numbers = torch.randint(1, buckets, (*mask.shape, NGRAMS), generator=_generator())
+    counts = torch.randint(1, NGRAMS + 1, (*mask.shape, 1), generator=_generator())
+    spelled = torch.arange(NGRAMS) < counts
+    return numbers.masked_fill(~spelled, 0).to(mask.device).masked_fill(~mask[..., None], 0)
 
 
 def _targets(predictor: Predictor) -> Tensor:
