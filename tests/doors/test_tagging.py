@@ -159,7 +159,8 @@ def test_broken_training_data_is_refused_before_training_or_skipped_and_counted(
         ("tokenizer.kind=bpe", "tokenizer: whole words are not cut"),
         ("data.column=xpos", "column = 'xpos' is about CoNLL-U"),
         ("data.schema=bio", "unknown key data.schema (did you mean 'scheme'?)"),
-        ("model.normalizer=sparsmax", "normalizer"),
+        ("model.normalizer=sparsmax", "(did you mean 'sparsemax'?)"),
+        ("model.score=biliner", "(did you mean 'bilinear'?)"),
         ("training.watch=bleu", "training.watch: expected one of loss, accuracy"),
     ],
 )

@@ -7,6 +7,7 @@ what the keys mean; it reads names and bounds from the settings classes.
 from __future__ import annotations
 
 import json
+import re
 import types
 from collections.abc import Iterator, Mapping
 from typing import Any, Union, get_args, get_origin
@@ -36,6 +37,7 @@ _EXPECTED = {
     "too_short": "a list of at least {min_length}",
     "too_long": "a list of at most {max_length}",
 }
+_NAMES = re.compile("'([^']*)'")  # in pydantic's list of what a literal may be
 
 
 def explain(error: ValidationError, settings: type[BaseModel], where: str) -> str:
@@ -85,7 +87,8 @@ def _sentence(fault: ErrorDetails, settings: type[BaseModel]) -> str:
         return f"{key}: {said}" if key else said
     if kind in _EXPECTED:
         expected = _EXPECTED[kind].format_map(fault.get("ctx", {}))
-        return f"{key}: expected {expected}, got {shown(fault['input'])}"
+        close = nearest(str(fault["input"]), _NAMES.findall(expected)) if kind == "literal_error" else ""
+        return f"{key}: expected {expected}, got {shown(fault['input'])}{close}"
     return f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {shown(fault['input'])}"
 
 
