@@ -16,50 +16,12 @@ from clearhead.service.load import load
 from clearhead.service.train import train
 from clearhead.training.events import Finished, Interrupted, Validated
 
-VERSE = "two households, both alike in dignity,\nin fair verona, where we lay our scene,\n"
-RECIPE = """
-task = "language-model"
-seed = 2
-
-[data]
-train = { files = ["verse.txt"] }
-split = { valid = 0.1 }
-length = 32
-packing = "continuous"
-offsets = 4
-
-[tokenizer]
-kind = "characters"
-min_frequency = 1
-
-[model]
-width = 32
-heads = 4
-decoder_layers = 2
-feedforward = 64
-positions = "rotary"
-dropout = 0.0
-
-[training]
-batch_tokens = 512
-updates = 150
-learning_rate = 0.01
-schedule = "cosine"
-warmup = 10
-precision = "float32"
-threads = 1
-validate_every = 75
-checkpoint_every = 50
-snapshot_every = 50
-"""
+from .verse import VERSE, write_verse
 
 
 @pytest.fixture(scope="module")
 def verse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("verse")
-    (folder / "verse.txt").write_text(VERSE * 40)
-    (folder / "verse.toml").write_text(RECIPE)
-    return folder / "verse.toml"
+    return write_verse(tmp_path_factory.mktemp("verse"))
 
 
 @pytest.fixture(scope="module")
