@@ -187,3 +187,9 @@ def test_sentences_without_words_or_with_too_few_tags_are_no_batch() -> None:
         collate_tagged(table, [np.array([0]), np.array([], dtype=np.int64)])
     with pytest.raises(ShapeError, match="as many tags"):
         collate_tagged(table, [np.array([0])], [np.array([0, 1])])
+
+
+def test_a_tag_that_a_run_has_not_learnt_is_refused_with_its_line(write: Write, tmp_path: Path) -> None:
+    write("x.tsv", "a\tA\n\nb\tC\n")
+    with pytest.raises(DataError, match=r"x\.tsv:3: 'C' is none of the 2 that this run was begun with, such as 'A'"):
+        prepare(tmp_path, whole())

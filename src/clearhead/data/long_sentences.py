@@ -37,7 +37,7 @@ class LongSentences:
 
     def __init__(self, settings: TagData, path: Path, ledger: Ledger) -> None:
         self._settings = settings
-        self._path = path
+        self.path = path
         self._ledger = ledger
 
     def parts(self, sizes: Sequence[int], line: int) -> list[slice]:
@@ -51,17 +51,17 @@ class LongSentences:
             return [slice(0, len(sizes))]
         if policy == "refuse":
             raise DataError(
-                f"{self._path}:{line}: the sentence takes {length} positions, max_length is {limit}; raise it, or set "
+                f"{self.path}:{line}: the sentence takes {length} positions, max_length is {limit}; raise it, or set "
                 'too_long = "split", "cut" or "drop"'
             )
         if policy == "drop":
-            self._ledger.drop(f"a sentence of more than {limit} positions", self._path, line)
+            self._ledger.drop(f"a sentence of more than {limit} positions", self.path, line)
             return []
         parts = even_parts(sizes, limit)
         if policy == "split":
-            self._ledger.note(f"a sentence of more than {limit} positions split", self._path, line)
+            self._ledger.note(f"a sentence of more than {limit} positions split", self.path, line)
             return parts
-        self._ledger.note(f"a sentence cut to {limit} positions", self._path, line)
+        self._ledger.note(f"a sentence cut to {limit} positions", self.path, line)
         return [slice(0, _fitting(sizes, limit))]
 
 

@@ -83,7 +83,7 @@ class _Growing:
             sizes = [self._sizes[number] for number in numbers]
             for part in self._policy.parts(sizes, sentence.line):
                 self._words.extend(numbers[part])
-                self._tags.extend(self._tag_numbers[tag] for tag in sentence.tags[part])
+                self._tags.extend(self._number(tag, sentence.line) for tag in sentence.tags[part])
                 self._starts.append(len(self._words))
                 self._lines.append(sentence.line)
                 self.lengths.append(sum(sizes[part]))
@@ -104,6 +104,9 @@ class _Growing:
             arrays |= {"ngrams": table.ngrams.values, "ngram_starts": table.ngrams.starts}
         return arrays
 
+    def _number(self, tag: str, line: int) -> int:
+        return number_of(tag, self._tag_numbers, self._policy.path, line)
+
     def _meet(self, words: dict[str, None]) -> None:
         new = [word for word in words if word not in self._numbers]
         if new:
@@ -111,6 +114,20 @@ class _Growing:
             self.pooled = table.pooled
             self._numbers.update({word: number for number, word in enumerate(new, start=len(self._numbers))})
             self._sizes.extend(table.positions(np.arange(len(new))).tolist())
+
+
+def number_of(name: str, numbers: Mapping[str, int], path: Path, line: int) -> int:
+    """The number of a tag or label.
+
+    Raises:
+        DataError: it has none, as when the training data of a run has been changed since the run was begun.
+    """
+    if name not in numbers:
+        raise DataError(
+            f"{path}:{line}: {name!r} is none of the {len(numbers)} that this run was begun with, such as "
+            f"{next(iter(numbers))!r}; train anew into another folder"
+        )
+    return numbers[name]
 
 
 def _portions(sentences: Iterator[TaggedSentence]) -> Iterator[list[TaggedSentence]]:

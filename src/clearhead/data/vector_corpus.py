@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from clearhead.data.array_folder import Arrays, flush, open_arrays, write_array, write_page
 from clearhead.data.ledger import Ledger
 from clearhead.data.prepare import complete_or_absent, sha256
+from clearhead.data.prepare_tagged import number_of
 from clearhead.data.vector_batch import VectorBatch, collate_vectors
 from clearhead.data.vector_settings import VectorData
 from clearhead.data.vectors import VectorRow, read_vectors, vector_paths
@@ -118,10 +119,11 @@ def prepare_vectors(
     starts, numbers = [0], list[int]()
     with complete_or_absent(out) as partial:
         with (partial / "vectors.bin").open("wb") as file:
-            for row in fitting(read_vectors(settings.train, folder, ledger, per_vector=per_vector), settings, ledger):
+            rows = read_vectors(settings.train, folder, ledger, per_vector=per_vector, width=len(scale.mean))
+            for row in fitting(rows, settings, ledger):
                 file.write(scale.apply(row.vectors).astype("<f4").tobytes())
                 starts.append(starts[-1] + len(row.vectors))
-                numbers += [labels[label] for label in row.labels]
+                numbers += [number_of(label, labels, paths[0], row.row) for label in row.labels]
             flush(file)
         if len(starts) == 1:
             reasons = "".join(f", {entry.count} dropped for {reason}" for reason, entry in ledger.dropped.items())

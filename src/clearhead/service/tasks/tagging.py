@@ -108,7 +108,7 @@ class TaggingTask:
         details = {
             "words": words,
             "unknown_words": sum(word not in predictor.task.seen for row in held_out.sentences for word in row),
-            "unseen_tags": sum(tables["unseen_tags"].values()),
+            "unseen": sum(tables["unseen_tags"].values()),
             "sentences_in_parts": tables.pop("sentences_in_parts"),
             "words_per_second": words / seconds,
         }
