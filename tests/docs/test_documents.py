@@ -1,4 +1,7 @@
-"""Documentation runs: every ``python`` and ``sh`` block of every document, every link, the table of rooms."""
+"""Documentation runs: every ``python`` and ``sh`` block of every document, every link, the table of rooms.
+
+The questions have a test of their own, ``test_questions``, which also holds a translation to its original's blocks.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ import pytest
 from ..house.rules import MAY_IMPORT
 from .blocks import ROOT, Block, blocks, install_commands, run_shell
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-RUNNABLE = {document: [b for b in blocks(document) if b.language in ("python", "sh")] for document in DOCUMENTS}
+DOCUMENTS = [*sorted(ROOT.glob("README*.md")), ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+HERE = [document for document in DOCUMENTS if not document.name.endswith(".zh.md") and document.name != "questions.md"]
+RUNNABLE = {document: [b for b in blocks(document) if b.language in ("python", "sh")] for document in HERE}
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 LARGEST_PICTURE = 200_000
 
