@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.data.array_folder import write_array, write_page
+from clearhead.data.array_folder import Arrays, write_array, write_page
 from clearhead.data.ledger import Ledger
 from clearhead.data.long_sentences import LongSentences
 from clearhead.data.prepare import complete_or_absent, sha256
@@ -88,10 +88,10 @@ class _Growing:
                 self._lines.append(sentence.line)
                 self.lengths.append(sum(sizes[part]))
 
-    def arrays(self, limit: int) -> dict[str, np.ndarray[Any, Any]]:
+    def arrays(self, limit: int) -> Arrays:
         """All of it, and what the model reads of each distinct word."""
         table = self._reader.table(list(self._numbers), limit)
-        arrays = {
+        arrays: Arrays = {
             "words": np.array(self._words, dtype=np.int32),
             "tags": np.array(self._tags, dtype=np.int32),
             "starts": np.array(self._starts, dtype=np.int64),
