@@ -141,10 +141,15 @@ def test_broken_training_data_is_refused_before_training_or_skipped_and_counted(
     result = clearhead("train", tmp_path / "tags.toml", "--out", tmp_path / "run")
     assert result.exit_code == 1
     assert f"train.tsv:{lines}: not two columns (expected token, tab, tag; got no tab; are there" in result.stderr
+    write_sentences(tmp_path / "test.tsv", [["twenty", "one"], ["cats"]])
+    with (tmp_path / "test.tsv").open("a") as file:
+        file.write("\nforty two\n")
     short = ["--set", "data.bad_lines=skip", "--set", "training.updates=12", "--set", "training.validate_every=12"]
     result = clearhead("train", tmp_path / "tags.toml", "--out", tmp_path / "run", *short)
     assert result.exit_code == 0, result.stderr
-    ledger = json.loads((tmp_path / "run" / "report.json").read_text())["data"]["ledger"]
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert (report["scores"]["test"]["sentences"], report["scores"]["test"]["skipped"]) == (2, 1)
+    ledger = report["data"]["ledger"]
     assert ledger["dropped"]["not two columns"] == {"count": 1, "first": [f"train.tsv:{lines}"]}
 
 

@@ -35,6 +35,7 @@ class HeldOutTags:
     name: str
     sentences: tuple[tuple[str, ...], ...]
     tags: tuple[tuple[str, ...], ...]
+    skipped: int = 0  # sentences that could not be read
 
 
 class TaggingTask:
@@ -107,6 +108,7 @@ class TaggingTask:
         words = sum(map(len, held_out.sentences))
         details = {
             "words": words,
+            "skipped": held_out.skipped,
             "unknown_words": sum(word not in predictor.task.seen for row in held_out.sentences for word in row),
             "unseen": sum(tables["unseen_tags"].values()),
             "sentences_in_parts": tables.pop("sentences_in_parts"),
@@ -138,4 +140,5 @@ def _read(recipe: TaggingRecipe, name: str, file: str, folder: Path) -> HeldOutT
     found = list(read_tagged(recipe.data, file, folder, ledger))
     if not found:
         raise DataError(f"{folder / file}: there is no tagged sentence to score")
-    return HeldOutTags(name, tuple(each.words for each in found), tuple(each.tags for each in found))
+    words, tags = tuple(each.words for each in found), tuple(each.tags for each in found)
+    return HeldOutTags(name, words, tags, ledger.read - len(found))

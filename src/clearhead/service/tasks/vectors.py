@@ -44,6 +44,7 @@ class HeldOutVectors:
     rows: tuple[Vectors, ...]
     labels: tuple[tuple[str, ...], ...]
     first: str  # file and row where they begin
+    skipped: int  # rows that could not be used
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class VectorTask:
         scores, tables = predictor.task.measure(found, held_out.labels)
         seconds = time.perf_counter() - began
         details = {
+            "skipped": held_out.skipped,
             "unseen": sum(tables["unseen_labels"].values()),
             "truncated": sum(each.truncated for each in found),
             "sequences_per_second": len(found) / seconds,
@@ -188,7 +190,7 @@ class VectorTask:
         if not found:
             raise DataError(f"{path}: there is no labelled sequence to score")
         rows, labels = tuple(row.vectors for row in found), tuple(row.labels for row in found)
-        return HeldOutVectors(name, rows, labels, f"{path}:{found[0].row}")
+        return HeldOutVectors(name, rows, labels, f"{path}:{found[0].row}", ledger.read - len(found))
 
     def _width(self, recipe: VectorRecipe) -> int | None:
         """That of the training data, while it is there, so that other data is compared with it before training."""
