@@ -101,7 +101,7 @@ def test_the_last_override_wins(recipe: Path) -> None:
         ("task=7", 'task: expected one of "translation", '),
         ("training.watch=blue", "training.watch: expected one of loss, bleu, chrf, multi_bleu_lowercased, exact_match"),
         ("training.watch=blue", "got 'blue' (did you mean 'bleu'?)"),
-        ("model.architecture=encoder", 'the task translation needs "encoder-decoder", got "encoder"'),
+        ("model.architecture=encoder", 'the task translation needs "encoder-decoder", got architecture = "encoder"'),
         ("model.width=1099511627776", "model.width: expected a number ≤ 1048576, got 1099511627776"),
         ("model.encoder_layers=1000000000", "model.encoder_layers: expected a number ≤ 1024, got 1000000000"),
         ("model.width=130", "model: width 130 cannot be cut into 4 equal heads"),

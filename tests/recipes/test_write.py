@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearhead.errors import ConfigurationError
@@ -36,6 +36,7 @@ TABLES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(TABLES)
 def test_toml_round_trips(table: dict[str, object]) -> None:
     assert tomllib.loads(to_toml(table)) == table

@@ -6,13 +6,13 @@ list of tasks.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, get_args
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from clearhead.data.settings import DataFolder
 from clearhead.errors import ConfigurationError, nearest
-from clearhead.models.config import ModelConfig
+from clearhead.models.config import Architecture, ModelConfig
 from clearhead.settings import Settings
 from clearhead.training.settings import TrainingSettings
 
@@ -55,18 +55,21 @@ class Recipe(Settings):
 
     @field_validator("model", mode="before")
     @classmethod
-    def _nothing_counted(cls, model: Any) -> Any:
-        given = sorted(COUNTED.keys() & model.keys()) if isinstance(model, dict) else []
-        if given:
+    def _learnable(cls, model: Any, info: ValidationInfo) -> Any:
+        """A model that can learn the task, whose counted sizes nobody has written: what else it says comes later."""
+        if not isinstance(model, dict):
+            return model
+        if given := sorted(COUNTED.keys() & model.keys()):
             raise ValueError(f"{given[0]} is {COUNTED[given[0]]}")
+        architecture = model.get("architecture")
+        if architecture in get_args(Architecture) and architecture not in cls.ARCHITECTURES:
+            known = " or ".join(f'"{name}"' for name in cls.ARCHITECTURES)
+            raise ValueError(f'the task {info.data.get("task")} needs {known}, got architecture = "{architecture}"')
         return model
 
     @model_validator(mode="after")
-    def _possible_for_the_task(self) -> Self:
-        architecture, offered = self.model.architecture, ["loss", *self.SCORES]
-        if architecture not in self.ARCHITECTURES:
-            known = " or ".join(f'"{name}"' for name in self.ARCHITECTURES)
-            raise ValueError(f'model.architecture: the task {self.task} needs {known}, got "{architecture}"')
+    def _watchable(self) -> Self:
+        offered = ["loss", *self.SCORES]
         if self.training.watch not in offered:
             raise ValueError(
                 f"training.watch: expected one of {', '.join(offered)}, got {self.training.watch!r}"

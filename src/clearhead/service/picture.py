@@ -36,7 +36,7 @@ def draw(look: Look, path: Path, *, layer: int | None = None, head: int | None =
     small = [] if head is not None else [maps for index, maps in enumerate(look.layers) if layer in (None, index)]
     rows, columns = max(chosen.shape[0], 8) * CELL, max(chosen.shape[1], 8) * CELL
     side = 0.0 if not small else max(4.5, rows * 0.9)
-    with rc_context({"font.family": _fonts()}), warnings.catch_warnings(record=True) as said:
+    with rc_context({"font.family": fonts()}), warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         figure = Figure(figsize=(columns + side + 2.2, rows + 3.0), layout="constrained")
         figure.suptitle(_title(look), fontsize=12)
@@ -51,7 +51,7 @@ def draw(look: Look, path: Path, *, layer: int | None = None, head: int | None =
     return len({str(each.message) for each in said if "Glyph" in str(each.message)})
 
 
-def _fonts() -> list[str]:
+def fonts() -> list[str]:
     """Those of ``FONTS`` that this machine has."""
     from matplotlib.font_manager import fontManager
 
@@ -61,7 +61,7 @@ def _fonts() -> list[str]:
 def _large(part: Any, look: Look, name: str, chosen: Map) -> None:
     axes = part.subplots()
     image = axes.imshow(chosen, cmap=COLOURS, vmin=0.0, vmax=1.0, aspect="equal")
-    source, target = ([_plain(label) for label in labels] for labels in look.labels())
+    source, target = ([plain(label) for label in labels] for labels in look.labels())
     axes.set_xticks(range(len(source)), source, rotation=60, ha="left", rotation_mode="anchor")
     axes.set_yticks(range(len(target)), target)
     axes.xaxis.tick_top()
@@ -100,11 +100,11 @@ def _grid(axes: Any, chosen: Map) -> None:
     axes.tick_params(which="minor", length=0)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """``text`` as matplotlib shows it unchanged: a dollar sign would begin mathematics."""
     return text.replace("$", r"\$")
 
 
 def _title(look: Look) -> str:
     """What was read and what was written, each cut to one line."""
-    return _plain("\n".join(textwrap.shorten(text, 90, placeholder=" …") for text in (look.text, look.answer)))
+    return plain("\n".join(textwrap.shorten(text, 90, placeholder=" …") for text in (look.text, look.answer)))
