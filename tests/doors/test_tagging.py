@@ -188,6 +188,16 @@ def test_look_shows_the_words(clearhead: Clearhead, tagger: Path) -> None:
     assert result.stdout.startswith("forty two and\nB-N I-N O\n")
 
 
+def test_an_lstm_tags_too_and_has_no_attention_to_look_at(clearhead: Clearhead, recipe: Path, tmp_path: Path) -> None:
+    quick = ["--set", "model.body=lstm", "--set", "training.updates=12", "--set", "training.validate_every=12"]
+    result = clearhead("train", recipe, "--out", tmp_path / "run", *quick)
+    assert result.exit_code == 0, result.stderr
+    assert len(clearhead("predict", tmp_path / "run", stdin="forty two and\n").stdout.split()) == 3
+    result = clearhead("look", tmp_path / "run", "forty two", "--text")
+    assert result.exit_code == 1
+    assert "there is no attention to look at: this model's body is 'lstm'" in result.stderr
+
+
 def test_options_of_translation_are_refused(clearhead: Clearhead, tagger: Path) -> None:
     result = clearhead("predict", tagger, "--beam", 3, stdin="one\n")
     assert result.exit_code == 1

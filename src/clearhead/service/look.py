@@ -20,6 +20,7 @@ from clearhead.text.tokenizer import END, SPECIAL_PIECES
 
 SPACE = "▁"  # how a tokenizer writes the space in front of a word
 BYTE = re.compile("<0x([0-9A-F]{2})>")  # and a byte of a character it has no piece for
+VISIBLE = str.maketrans({SPACE: "␣", " ": "␣", "\n": "⏎", "\t": "⇥"})  # what would leave a label blank or break it
 Map = NDArray[np.float32]
 
 
@@ -73,13 +74,15 @@ def look_at(predictor: Predictor, text: str, target: str | None = None) -> Look:
     """Answer ``text`` (or take ``target`` for the answer, where the task writes one) and keep where every head looked.
 
     Raises:
-        ConfigurationError: the text is empty.
+        ConfigurationError: the text is empty, or the model has no attention.
     """
     if not text.strip():
         raise ConfigurationError("there is nothing to look at: the text is empty")
     view = predictor.view(text, target)
     seen = view.inspection
     names = _in_order(seen.named(view.shown))
+    if not names:
+        raise ConfigurationError(f"there is no attention to look at: this model's body is {predictor.config.body!r}")
     layers = tuple(seen.weights(name).float().cpu().numpy() for name in names)
     return Look(view.text, view.answer, seen.source, seen.target, tuple(names), layers)
 
@@ -87,7 +90,7 @@ def look_at(predictor: Predictor, text: str, target: str | None = None) -> Look:
 def readable(pieces: Sequence[str]) -> list[str]:
     """Pieces without the mark of a word's start; where words are cut, a piece that goes on gets a hyphen in front.
 
-    A space that is a piece of its own becomes ``␣``, the end symbol ``end``.
+    A space that is a piece of its own becomes ``␣``, a line end ``⏎``, a tab ``⇥``, the end symbol ``end``.
     """
     cut = any(len(piece) > 1 and piece.startswith(SPACE) for piece in pieces)
     return [_label(piece, cut=cut) for piece in pieces]
@@ -99,10 +102,10 @@ def _label(piece: str, *, cut: bool) -> str:
     if piece in SPECIAL_PIECES:
         return piece
     byte = BYTE.fullmatch(piece)
-    if byte and 0x21 <= int(byte[1], 16) <= 0x7E:
+    if byte and (0x20 <= int(byte[1], 16) <= 0x7E or int(byte[1], 16) in b"\t\n"):
         piece = chr(int(byte[1], 16))
     begins = piece.startswith(SPACE)
-    rest = piece.removeprefix(SPACE).replace(SPACE, "␣") or "␣"
+    rest = piece.removeprefix(SPACE).translate(VISIBLE) or "␣"
     return f"-{rest}" if cut and not begins and rest[0].isalnum() else rest
 
 
