@@ -13,6 +13,7 @@ from clearhead.errors import ConfigurationError, DataError, RunError
 from clearhead.recipes.read import read_recipe
 from clearhead.service.evaluate import evaluate_run
 from clearhead.service.load import load
+from clearhead.service.look import look_at, readable
 from clearhead.service.train import train
 from clearhead.training.events import Finished, Interrupted, Validated
 
@@ -91,6 +92,12 @@ def test_looking_shows_every_head_and_only_what_stood_before(finished: Path) -> 
     torch.testing.assert_close(states[:, :9], writer.states(ids))
     with pytest.raises(ConfigurationError, match="reads one sequence"):
         writer.logits(ids, ids)
+
+
+def test_no_label_is_blank_or_breaks_the_picture(finished: Path) -> None:
+    rows, columns = look_at(load(finished), "in fair\nve\trona").labels()
+    assert rows == columns == [*"in␣fair⏎ve", "<unk>", *"rona"]
+    assert readable(["▁", "<0x0A>", "<0x20>", "<0x41>", ":\n"]) == ["␣", "⏎", "␣", "A", ":⏎"]
 
 
 def test_resuming_is_exact_and_refuses_another_text(verse: Path, tmp_path: Path) -> None:
