@@ -29,7 +29,9 @@ def starter(task: str) -> str:
     watch = f'watch = "{offered[0]}"'.ljust(SPACE) + f'# what "better" means: {", ".join(offered)}'
     sections = {
         "blocks": _section("sections", "blocks.toml", {}),
-        "training": _section("sections", "training.toml", {"watch": watch, "smoothing": f"label_smoothing = {RECIPES[task].SMOOTHING}"}),
+        "training": _section(
+            "sections", "training.toml", {"watch": watch, "smoothing": f"label_smoothing = {RECIPES[task].SMOOTHING}"}
+        ),
     }
     return _section("", f"{task}.toml", sections) + "\n"
 
