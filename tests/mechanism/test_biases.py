@@ -148,6 +148,9 @@ def test_learns_only_when_something_does() -> None:
     assert biases.relative(table(), bucket).learns(CPU)
     assert not biases.relative(table().detach(), bucket).learns(CPU)
     assert not biases.alibi(SLOPES).learns(CPU)
+    assert not biases.by_distance(lambda d: SLOPES[:, None] * d, H).learns(CPU)
+    learned = table()
+    assert biases.by_distance(lambda d: learned[bucket(d)].t(), H).learns(CPU)
     assert as_bias(torch.zeros(3, requires_grad=True)).learns(CPU)
     with torch.no_grad():
         assert not biases.relative(table(), bucket).learns(CPU)

@@ -65,7 +65,7 @@ def alibi(slopes: Tensor, offset: int = 0) -> Bias:
     """
     if slopes.dim() != 1:
         raise ShapeError(f"alibi(slopes) takes one slope a head, (H,), got {tuple(slopes.shape)}")
-    return _ByDistance(lambda distances: -slopes[:, None] * distances.abs(), slopes.shape[0], offset)
+    return _ByDistance(lambda distances: -slopes[:, None] * distances.abs(), slopes.shape[0], offset, slopes)
 
 
 def relative(table: Tensor, bucket: Callable[[Tensor], Tensor], offset: int = 0) -> Bias:
@@ -75,7 +75,7 @@ def relative(table: Tensor, bucket: Callable[[Tensor], Tensor], offset: int = 0)
     """
     if table.dim() != 2:
         raise ShapeError(f"relative(table, bucket) takes a table (buckets, H), got {tuple(table.shape)}")
-    return _ByDistance(lambda distances: F.embedding(bucket(distances), table).t(), table.shape[1], offset)
+    return _ByDistance(lambda distances: F.embedding(bucket(distances), table).t(), table.shape[1], offset, table)
 
 
 def by_distance(fn: ByDistance, heads: int, offset: int = 0) -> Bias:
@@ -109,12 +109,18 @@ class _ByDistance(Bias):
     fn: ByDistance
     heads: int
     offset: int
+    weights: Tensor | None = None  # all that ``fn`` could learn, where that is known
 
     def shape(self, full: Map) -> tuple[int, ...]:
         return (1, self.heads, full[2], full[3])
 
     def may_mask(self) -> bool:
         return False
+
+    def learns(self, device: torch.device) -> bool:
+        if self.weights is None:
+            return super().learns(device)
+        return torch.is_grad_enabled() and self.weights.requires_grad
 
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         queries, keys = rows[1] - rows[0], columns[1] - columns[0]
