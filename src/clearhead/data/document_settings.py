@@ -64,6 +64,11 @@ class TailSplit(Settings):
     valid: Share = 0.0
     test: Share = 0.0
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that are cut out of the training text, its rest among them."""
+        return ("train", *(part for part in ("valid", "test") if getattr(self, part)))
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if not 0 < self.valid + self.test < 1:

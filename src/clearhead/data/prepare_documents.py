@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,7 @@ from clearhead.data.prepare import complete_or_absent, sha256
 from clearhead.errors import DataError
 from clearhead.text.tokenizer import END, UNKNOWN, Tokenizer
 
-_PIECES_AT_A_TIME = 4096
-_NEVER_SPLIT = "train"
+_PIECES, _CHARACTERS = 4096, 1 << 20  # of a portion: whichever comes first
 
 
 @dataclass
@@ -43,9 +42,7 @@ def part_pieces(settings: DocumentData, part: str, ledger: Ledger) -> Iterator[P
     """The text of "train", "valid" or "test", as ``settings`` say; None where they do not speak of such a part."""
     folder, split = Path(settings.folder), settings.split
     own: DocumentFiles | None = {"train": settings.train, "valid": settings.valid, "test": settings.test}[part]
-    if split is not None and (part == _NEVER_SPLIT or own is None):
-        if part != _NEVER_SPLIT and not {"valid": split.valid, "test": split.test}[part]:
-            return None
+    if split is not None and part in split.parts:
         return split_part(settings.train, folder, ledger, split, part)
     return None if own is None else read_documents(own, folder, ledger)
 
@@ -87,8 +84,8 @@ def token_portions(
     pieces: Iterable[Piece], tokenizer: Tokenizer, counts: Counts
 ) -> Iterator[tuple[list[int], list[int]]]:
     """Token ids, an end symbol after each document, and where documents begin among all; ``counts`` grow along."""
-    stream, inside = iter(pieces), False
-    while portion := list(islice(stream, _PIECES_AT_A_TIME)):
+    inside = False
+    for portion in _portions(pieces):
         texts = [piece.text for piece in portion]
         ids: list[int] = []
         starts: list[int] = []
@@ -103,6 +100,19 @@ def token_portions(
         counts.characters += sum(map(len, texts))
         counts.bytes += sum(len(text.encode()) for text in texts)
         yield ids, starts
+
+
+def _portions(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    portion: list[Piece] = []
+    characters = 0
+    for piece in pieces:
+        portion.append(piece)
+        characters += len(piece.text)
+        if len(portion) == _PIECES or characters >= _CHARACTERS:
+            yield portion
+            portion, characters = [], 0
+    if portion:
+        yield portion
 
 
 def _made_of(settings: DocumentData, paths: list[Path], tokenizer: Tokenizer) -> dict[str, Any]:
