@@ -42,11 +42,24 @@ def account(options: AccountOptions) -> None:
 
 def _heading(config: ModelConfig) -> str:
     """The model in one line."""
-    vocabularies = " + ".join(f"{size:,}" for size in (config.source_vocabulary, config.target_vocabulary))
-    return (
-        f"{config.architecture}, {config.encoder_layers} + {config.decoder_layers} layers, width {config.width}, "
-        f"{config.heads} heads, vocabularies {vocabularies}{' (tied)' if config.tie == 'all' else ''}\n"
-    )
+    from clearhead.models.account import layers_of
+
+    layers = " + ".join(str(count) for count in layers_of(config) if count) or "0"
+    heads = f", {config.heads} heads" if config.body == "transformer" else ""
+    body = "" if config.body == "transformer" else " (LSTM)"
+    return f"{config.architecture}{body}, {layers} layers, width {config.width}{heads}, {_ends(config)}\n"
+
+
+def _ends(config: ModelConfig) -> str:
+    """What goes in and comes out."""
+    tied = " (tied)" if config.tie == "all" else ""
+    source, target = f"{config.source_vocabulary:,}", f"{config.target_vocabulary:,}"
+    tokens = f"vocabulary {source}" if config.input_width is None else f"vectors of {config.input_width}"
+    return {
+        "encoder-decoder": f"vocabularies {source} + {target}{tied}",
+        "encoder": f"{tokens}, {config.classes} classes",
+        "decoder": f"vocabulary {target}",
+    }[config.architecture]
 
 
 def _numbers(title: str, parts: Mapping[str, int]) -> Table:
