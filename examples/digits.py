@@ -13,7 +13,6 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import clearhead
-from clearhead.recipes.read import read_recipe
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "digits.toml"
 PARTS = {"train": (0, 1257), "valid": (1257, 1437), "test": (1437, 1797)}
@@ -32,7 +31,7 @@ def main(folder: Path) -> None:
     """Train, score, predict, look."""
     folder.mkdir(parents=True, exist_ok=True)
     write_arrays(folder)
-    recipe = read_recipe(RECIPE, [f'data.folder="{folder.resolve().as_posix()}"'])
+    recipe = clearhead.read_recipe(RECIPE, [f'data.folder="{folder.resolve().as_posix()}"'])
     for event in clearhead.train(recipe, folder / "run"):
         if event.kind == "scored":
             print(f"{event.split}: {event.scores['accuracy']:.1f} % of {event.count} images")
@@ -41,9 +40,7 @@ def main(folder: Path) -> None:
     image = np.load(folder / "test.npz")["rows"][0]
     answer = model.predict([image])[0]
     print(f"this one is a {answer.text} (probability {answer.labelled.probabilities[0]:.2f}):")
-    received = (
-        model.inspect(image).weights("encoder.1.self").mean(0).mean(0)
-    )
+    received = model.inspect(image).weights("encoder.1.self").mean(0).mean(0)
     for row, share in zip(image, received.tolist(), strict=True):
         print("  ", "".join(" .:*#"[int(pixel) // 4] for pixel in row), f"looked at with {share:.2f}")
 
