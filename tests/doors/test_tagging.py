@@ -106,6 +106,8 @@ def test_a_tag_that_training_never_saw_is_a_mistake_and_is_told(
     table = json.loads(clearhead("evaluate", tagger, "--data", tmp_path / "x.tsv", "--json").stdout)
     assert table["scores"]["accuracy"] == 50.0
     assert table["unseen_tags"] == {"B-NEW": 1}
+    plain = clearhead("evaluate", tagger, "--data", tmp_path / "x.tsv")
+    assert "training never saw these wanted labels, so they count as mistakes: 'B-NEW' (1)" in plain.stderr
     (tmp_path / "y.tsv").write_text("one\tB-OTHER\n")
     result = clearhead("evaluate", tagger, "--data", tmp_path / "y.tsv")
     assert result.exit_code == 1

@@ -13,6 +13,8 @@ import typer
 from clearhead.cli.decoding_options import DecodingOptions
 from clearhead.errors import ConfigurationError
 
+NAMED = 10  # of the labels that training never saw, at most
+
 
 @dataclass(frozen=True)
 class _Required:
@@ -54,11 +56,23 @@ def evaluate(options: EvaluateOptions) -> None:
         typer.echo(json.dumps(result.as_dict(), ensure_ascii=False))
         return
     typer.echo(f"{result.scored.count} {result.scored.unit} of {result.name}, {result.scored.seconds:.1f} s", err=True)
+    if remark := unseen_remark(result.scored.tables):
+        typer.echo(remark, err=True)
     for name, score in result.scored.scores.items():
         typer.echo(f"{name}\t{score:.2f}")
     if options.by_label:
         for line in label_lines(result.scored.tables):
             typer.echo(line)
+
+
+def unseen_remark(tables: Mapping[str, Any]) -> str:
+    """One sentence about wanted labels or tags that training never saw; nothing where there are none."""
+    unseen: Mapping[str, int] = tables.get("unseen_labels", tables.get("unseen_tags", {}))
+    if not unseen:
+        return ""
+    named = ", ".join(f"{name!r} ({count})" for name, count in list(unseen.items())[:NAMED])
+    more = ", …" if len(unseen) > NAMED else ""
+    return f"training never saw these wanted labels, so they count as mistakes: {named}{more}"
 
 
 def label_lines(tables: Mapping[str, Any]) -> list[str]:
