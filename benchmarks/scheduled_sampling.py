@@ -89,7 +89,8 @@ def main() -> None:
     base = found["teacher forcing"]["seconds_per_update"]["mean"]
     for each in found.values():
         each["cost_over_teacher_forcing"] = round(each["seconds_per_update"]["mean"] / base, 3)
-    what = {"task": "demo (dates)", "updates": arguments.updates, "schedules": {k: v for k, v in ARMS.items() if v}}
+    schedules = {arm: settings_of(arm, arguments.updates) for arm in ARMS if ARMS[arm]}
+    what = {"task": "demo (dates)", "updates": arguments.updates, "schedules": schedules}
     write_result("scheduled-sampling", {**what, "arms": found})
 
 
