@@ -152,3 +152,19 @@ def test_a_permutation_looks_random() -> None:
         assert abs(np.corrcoef(permuted[:-1], permuted[1:])[0, 1]) < 4 / size**0.5
     assert len({tuple(permuted[:5]) for permuted in values}) == 20
     assert sum(int((permuted == np.arange(size)).sum()) for permuted in values) < 60
+
+
+def test_rows_of_one_side_are_cut_by_their_own_length() -> None:
+    lengths = np.random.default_rng(2).integers(0, 40, (500, 1)).astype(np.int32)
+    batches = evaluation_batches(lengths, 200)
+    assert sorted(row for batch in batches for row in batch.tolist()) == list(range(500))
+    sizes = [(len(batch), int(lengths[batch].max()) + 1) for batch in batches]
+    assert all(rows * longest <= 200 for rows, longest in sizes)
+    real = sum(int((lengths[batch] + 1).sum()) for batch in batches)
+    assert 1 - real / sum(rows * longest for rows, longest in sizes) < 0.06
+
+
+def test_a_row_of_one_side_that_is_too_long_is_named() -> None:
+    lengths = np.array([[3], [90]], dtype=np.int32)
+    with pytest.raises(ConfigurationError, match="the row 1 has 91 tokens with its special symbol"):
+        BatchOrder(Corpus(lengths), 50, 1)

@@ -21,6 +21,7 @@ from clearhead.training.evaluate import validation_loss
 from clearhead.training.events import Validation
 from clearhead.training.job import Validate
 from clearhead.training.loop import run
+from clearhead.training.loss import Loss
 from clearhead.training.metrics import read_metrics
 from clearhead.training.teacher_forcing import held_out_loss
 from clearhead.training.weights import weights_of
@@ -47,6 +48,22 @@ def test_a_run_learns(tmp_path: Path) -> None:
     made = toys.job(tmp_path, updates=150, batch_tokens=300, warmup=30, corpus=toys.Letters(400, longest=2), **every)
     assert list(run(made))[-1].kind == "finished"
     assert validation_loss(made.model, toys.batches(toys.Letters(50, seed=6, longest=2), 50), held_out_loss) < 0.7
+
+
+def test_the_objective_is_told_the_number_of_the_update(tmp_path: Path) -> None:
+    """From 1, on and on over a resume: what a schedule of an objective's own goes by."""
+    seen: list[int] = []
+
+    def objective(model: nn.Module, batch: Any, update: int) -> Loss:
+        seen.append(update)
+        return held_out_loss(model, batch)
+
+    for event in run(toys.job(tmp_path, updates=6, warmup=2, objective=objective, side_by_side=1)):
+        if event.kind == "saved":
+            break
+    assert seen == [1, 2, 3]
+    list(run(toys.job(tmp_path, updates=6, warmup=2, objective=objective, side_by_side=1, resume=True)))
+    assert seen == [1, 2, 3, 4, 5, 6]
 
 
 def test_what_is_told_in_which_order(tmp_path: Path) -> None:
