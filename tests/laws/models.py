@@ -24,6 +24,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "grouped": {"heads": 6, "key_value_heads": 2, "key_width": 5, "value_width": 7, "tie": "target"},
     "learned": {"positions": "learned", "activation": "silu", "tie": "none", "key_value_heads": 1},
     "without positions": {"positions": "none"},
+    "rotary": {"positions": "rotary", "norm": "rms", "activation": "swiglu", "window": 40},
+    "t5": {"positions": "t5", "score": "bilinear", "normalizer": "sigmoid", "norm": "rms"},
 }
 
 
