@@ -69,6 +69,8 @@ def test_a_label_for_every_word(body: str, pooling: str) -> None:
     states = network.states(source, mask=REAL)
     piece = states[1, 1] if pooling == "first" else states[1, 1:4].mean(0)
     torch.testing.assert_close(logits[1, 1], network.output(piece), **TIGHT)
+    with pytest.raises(ConfigurationError, match=r'pooling = "mean" makes one vector of the whole'):
+        model(body, pooling="mean").logits(source, words=words)
 
 
 @pytest.mark.parametrize("body", BODIES)

@@ -10,7 +10,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from clearhead.errors import ShapeError
+from clearhead.errors import ConfigurationError, ShapeError
 from clearhead.layers.dropout import Dropout
 from clearhead.layers.pooling import POOLING, WORD_POOLING
 from clearhead.mechanism.masks import Mask
@@ -72,15 +72,22 @@ class EncoderOnly(nn.Module):
         visible: Mask | None = None,
     ) -> Tensor:
         """What the head reads: (B, T, W); with ``words`` (B, T) int64, the number of each piece's word or −1 for none,
-        (B, words, W); pooled, (B, W)."""
+        (B, words, W); pooled, (B, W).
+
+        Raises:
+            ConfigurationError: ``words`` are given to a model that tells one label of the whole.
+        """
         states = self.states(inputs, mask=mask, ngrams=ngrams, visible=visible)
         real = real_positions(mask, inputs)
-        if words is not None:
+        if self.pooling is not None:
+            if words is not None:
+                raise ConfigurationError(
+                    f'words are for a label each, but pooling = "{self.config.pooling}" makes one vector of the whole'
+                )
+            states = self.pooling(states, real)
+        elif words is not None:
             words = words if real is None else words.masked_fill(~real, -1)
             states = WORD_POOLING[self.config.word_pooling](states, words)
-            real = None
-        if self.pooling is not None:
-            states = self.pooling(states, real)
         hidden: Tensor = self.dropout(states)
         return hidden
 
