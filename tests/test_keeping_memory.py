@@ -11,7 +11,7 @@ from clearhead.hardware import keep_memory
 
 
 def test_freed_memory_is_used_again_without_asking_the_system() -> None:
-    """A block above the usual limit for giving back, made and dropped a hundred times: fresh pages a few times at most."""
+    """A block above the usual limit for giving back, dropped a hundred times: fresh pages a few times at most."""
     heard = keep_memory()
     assert heard == (platform.libc_ver()[0] == "glibc")
     if not heard:
