@@ -13,6 +13,7 @@ from clearhead.mechanism.cache import KeyValueCache
 from clearhead.models.causal_decoder import CausalDecoder
 from clearhead.models.config import ModelConfig
 from clearhead.models.initialise import initialise
+from clearhead.models.output import WithOutput
 from clearhead.models.parts import block_sizes, embedding, needs_padding, new_cache, relative_positions, sight
 from clearhead.models.rules import NONE, Rules
 from clearhead.models.sight import PADDING, check_ids, real_positions
@@ -42,7 +43,7 @@ class LanguageState:
         self.sentences = len(sentences)
 
 
-class DecoderOnly(nn.Module):
+class DecoderOnly(WithOutput):
     """ids (B, T) int64 in, logits (B, T, V) of what comes next out. Vocabulary and layers are the target's."""
 
     def __init__(self, config: ModelConfig, rules: Rules = NONE) -> None:
@@ -61,16 +62,6 @@ class DecoderOnly(nn.Module):
         initialise(self, config)
         if config.tie != "none":
             self.output.weight = tokens.weight
-
-    @property
-    def output_weight(self) -> Tensor:
-        """The output matrix (V, W); the embedding itself when tied."""
-        return self.output.weight
-
-    @property
-    def output_bias(self) -> Tensor | None:
-        """The output bias (V,), where there is one."""
-        return self.output.bias
 
     def hidden(self, ids: Tensor, *, documents: Tensor | None = None) -> Tensor:
         """The states before the output matrix: (B, T, W).

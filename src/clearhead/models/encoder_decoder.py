@@ -18,6 +18,7 @@ from clearhead.models.config import ModelConfig
 from clearhead.models.decoder import CrossDecoder, Memory
 from clearhead.models.encoder import Encoder
 from clearhead.models.initialise import initialise
+from clearhead.models.output import SourceToTarget
 from clearhead.models.parts import block_sizes, embedding, needs_padding, new_cache, relative_positions, sight
 from clearhead.models.rules import NONE, Rules
 from clearhead.models.sight import PADDING, check_ids, keys_of, real_positions
@@ -51,7 +52,7 @@ class DecodingState:
         self.cache.take((sentences[:, None] * self.beam + hypotheses).flatten())
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(SourceToTarget):
     """Source ids in, target logits out.
 
     Ids are (B, S) and (B, T) int64; a mask is bool (B, S), True = real token. The target is as it is fed to the
@@ -76,16 +77,6 @@ class EncoderDecoder(nn.Module):
         if config.tie != "none":
             self.output.weight = target.weight
 
-    @property
-    def output_weight(self) -> Tensor:
-        """The output matrix (V, W); the target embedding itself when tied."""
-        return self.output.weight
-
-    @property
-    def output_bias(self) -> Tensor | None:
-        """The output bias (V,), where there is one."""
-        return self.output.bias
-
     def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """The encoder's last layer: (B, S) → (B, S, W)."""
         check_ids("ids", ids, self.config.source_vocabulary)
@@ -99,19 +90,6 @@ class EncoderDecoder(nn.Module):
         memory, memory_mask = self.decoder.project(states), keys_of(real_positions(mask, states))
         decoded: Tensor = self.decoder(target, memory, memory_mask, real)
         return decoded
-
-    def hidden(self, source: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """The decoder's states before the output matrix: (B, T, W)."""
-        return self.decode(target, self.states(source, mask=mask), mask)
-
-    def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
-        """Scores of every vocabulary entry at every target position: (B, T, V)."""
-        if target_ids is None:
-            raise ShapeError("an encoder-decoder model needs target_ids (B, T), beginning with the start symbol")
-        logits: Tensor = self.output(self.hidden(ids, target_ids, mask=mask))
-        return logits
-
-    forward = logits
 
     def begin(self, source: Tensor, mask: Tensor, *, beam: int, max_length: int) -> DecodingState:
         """Encode B sentences (B, S) once; make a cache for ``beam`` hypotheses of some ``max_length`` tokens."""

@@ -17,6 +17,7 @@ from clearhead.mechanism.masks import Mask
 from clearhead.models.config import ModelConfig
 from clearhead.models.encoder import Encoder
 from clearhead.models.initialise import initialise
+from clearhead.models.output import WithOutput
 from clearhead.models.parts import block_sizes, embedding, relative_positions, sight, vectors
 from clearhead.models.recurrent_encoder import RecurrentEncoder
 from clearhead.models.rules import NONE, Rules
@@ -24,7 +25,7 @@ from clearhead.models.sight import check_ids, real_positions
 from clearhead.shapes import FLOATS
 
 
-class EncoderOnly(nn.Module):
+class EncoderOnly(WithOutput):
     """ids (B, T) int64 or vectors (B, T, F) in, logits of C classes out: (B, T, C), (B, words, C) or (B, C).
 
     In every method ``mask`` (B, T) bool says which positions are real, ``ngrams`` (B, T, N) int64 spells the words
@@ -39,16 +40,6 @@ class EncoderOnly(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(config.width, config.classes)
         initialise(self, config)
-
-    @property
-    def output_weight(self) -> Tensor:
-        """The output matrix (C, W)."""
-        return self.output.weight
-
-    @property
-    def output_bias(self) -> Tensor | None:
-        """The output bias (C,)."""
-        return self.output.bias
 
     def states(
         self,

@@ -14,6 +14,7 @@ from clearhead.models.causal_decoder import places_within
 from clearhead.models.config import ModelConfig
 from clearhead.models.decoder_only import check_documents, check_fed, check_prompt, followed, kept
 from clearhead.models.initialise import initialise
+from clearhead.models.output import WithOutput
 from clearhead.models.parts import embedding
 from clearhead.models.rules import NONE, Rules
 from clearhead.models.sight import check_ids
@@ -63,7 +64,7 @@ class RecurrentStack(nn.Module):
         return states
 
 
-class RecurrentDecoderOnly(nn.Module):
+class RecurrentDecoderOnly(WithOutput):
     """ids (B, T) int64 in, logits (B, T, V) of what comes next out."""
 
     def __init__(self, config: ModelConfig, rules: Rules = NONE) -> None:
@@ -75,16 +76,6 @@ class RecurrentDecoderOnly(nn.Module):
         initialise(self, config)
         if config.tie != "none":
             self.output.weight = tokens.weight
-
-    @property
-    def output_weight(self) -> Tensor:
-        """The output matrix (V, W); the embedding itself when tied."""
-        return self.output.weight
-
-    @property
-    def output_bias(self) -> Tensor | None:
-        """The output bias (V,), where there is one."""
-        return self.output.bias
 
     def hidden(self, ids: Tensor, *, documents: Tensor | None = None) -> Tensor:
         """The states before the output matrix: (B, T, W); nothing is remembered from one document to the next."""

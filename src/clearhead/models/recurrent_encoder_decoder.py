@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from clearhead.errors import ShapeError
 from clearhead.models.config import ModelConfig
 from clearhead.models.decoder_only import check_fed, followed, kept
 from clearhead.models.initialise import initialise
+from clearhead.models.output import SourceToTarget
 from clearhead.models.parts import embedding
 from clearhead.models.recurrent_decoder import Recurrence, RecurrentDecoder
 from clearhead.models.recurrent_encoder import RecurrentEncoder
@@ -48,7 +48,7 @@ class RecurrentState:
         self.now = (hidden[:, rows], cell[:, rows], told[rows])
 
 
-class RecurrentEncoderDecoder(nn.Module):
+class RecurrentEncoderDecoder(SourceToTarget):
     """Source ids in, target logits out; shapes as in ``EncoderDecoder``."""
 
     def __init__(self, config: ModelConfig, rules: Rules = NONE) -> None:
@@ -66,16 +66,6 @@ class RecurrentEncoderDecoder(nn.Module):
         if config.tie != "none":
             self.output.weight = target.weight
 
-    @property
-    def output_weight(self) -> Tensor:
-        """The output matrix (V, W); the target embedding itself when tied."""
-        return self.output.weight
-
-    @property
-    def output_bias(self) -> Tensor | None:
-        """The output bias (V,), where there is one."""
-        return self.output.bias
-
     def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """The encoder's last layer: (B, S) → (B, S, W)."""
         check_ids("ids", ids, self.config.source_vocabulary)
@@ -89,19 +79,6 @@ class RecurrentEncoderDecoder(nn.Module):
         memory = self.decoder.cross_attention.project(states)
         decoded: Tensor = self.decoder(target, memory, keys_of(real), self.decoder.begin(states, real))
         return decoded
-
-    def hidden(self, source: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """The decoder's states before the output matrix: (B, T, W)."""
-        return self.decode(target, self.states(source, mask=mask), mask)
-
-    def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
-        """Scores of every vocabulary entry at every target position: (B, T, V)."""
-        if target_ids is None:
-            raise ShapeError("an encoder-decoder model needs target_ids (B, T), beginning with the start symbol")
-        logits: Tensor = self.output(self.hidden(ids, target_ids, mask=mask))
-        return logits
-
-    forward = logits
 
     def begin(self, source: Tensor, mask: Tensor, *, beam: int, max_length: int) -> RecurrentState:
         """Encode B sentences (B, S) once; make ready for ``beam`` hypotheses of each, of any length."""
