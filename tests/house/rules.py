@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 FILE_LINES, FUNCTION_LINES, ARGUMENTS = 300, 50, 8
-WORDS = {"errors", "hardware", "settings", "shapes", "workers"}  # what everybody may import
+WORDS = {"errors", "hardware", "settings", "shapes", "strict_json", "workers"}  # what everybody may import
 BELOW_RECIPES = {"models", "training", "tasks", "text", "data", "generation"}
 MAY_IMPORT: dict[str, set[str]] = {
     "mechanism": set(),
     "layers": {"mechanism"},
     "models": {"layers", "mechanism"},
+    "pretrained": {"models", "layers", "mechanism", "text"},
     "text": set(),
     "data": {"text"},
     "generation": set(),
@@ -24,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"tasks", "text", "data", "generation", "mechanism"},
     "inspection": {"mechanism"},
     "recipes": BELOW_RECIPES,
-    "service": BELOW_RECIPES | {"recipes", "inspection", "mechanism", "layers"},
+    "service": BELOW_RECIPES | {"recipes", "inspection", "mechanism", "layers", "pretrained"},
     "cli": BELOW_RECIPES | {"service", "recipes", "inspection"},
 }
 NO_TORCH = {"text", "recipes", "cli"}

@@ -20,8 +20,8 @@ from clearhead.recipes.schema import Recipe
 from clearhead.recipes.sentences import explain
 from clearhead.recipes.table import TASKS
 from clearhead.recipes.write import recipe_to_toml
-from clearhead.service.strict_json import read_json
 from clearhead.settings import Settings
+from clearhead.strict_json import read_json
 from clearhead.text.tokenizer import Tokenizer
 from clearhead.training.durable import replace_file
 from clearhead.training.lock import NAME as LOCK

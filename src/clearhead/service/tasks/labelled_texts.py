@@ -19,8 +19,8 @@ from clearhead.errors import DataError, RunError
 from clearhead.recipes.classification import TextRecipe
 from clearhead.service.changes import refuse_other_files
 from clearhead.service.run_folder import RunCard, RunFolder, write_text
-from clearhead.service.strict_json import read_json
 from clearhead.service.tasks.task import Prepared
+from clearhead.strict_json import read_json
 from clearhead.text.learn import learn_tokenizer
 from clearhead.text.running_words import running_words
 from clearhead.text.tokenizer import Tokenizer

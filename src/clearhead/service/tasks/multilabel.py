@@ -18,7 +18,6 @@ from clearhead.models.encoder_only import EncoderOnly
 from clearhead.recipes.classification import MultilabelRecipe
 from clearhead.service.events import Scored
 from clearhead.service.run_folder import RunFolder, write_text
-from clearhead.service.strict_json import read_json
 from clearhead.service.tasks import labelled_texts
 from clearhead.service.tasks.classification import (
     HeldOutTexts,
@@ -34,6 +33,7 @@ from clearhead.service.tasks.classification import (
 )
 from clearhead.service.tasks.classifier import Classifier
 from clearhead.service.tasks.task import Prepared, Wrap
+from clearhead.strict_json import read_json
 from clearhead.tasks.classification import marked
 from clearhead.tasks.thresholds import tune
 from clearhead.training.classifying import classifying

@@ -23,9 +23,9 @@ from clearhead.recipes.vectors import VectorRecipe
 from clearhead.service.changes import refuse_other_files
 from clearhead.service.events import Scored
 from clearhead.service.run_folder import RunCard, RunFolder, write_text
-from clearhead.service.strict_json import read_json
 from clearhead.service.tasks.labeller import VectorLabeller
 from clearhead.service.tasks.task import Prepared, Wrap
+from clearhead.strict_json import read_json
 from clearhead.tasks.vectors import Labelled, VectorLabels
 from clearhead.training.events import Validation
 from clearhead.training.labelling import vector_labelling
