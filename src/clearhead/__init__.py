@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         RunError,
         ShapeError,
     )
+    from clearhead.inspection.capture import inspecting
+    from clearhead.inspection.inspection import Inspection
     from clearhead.mechanism import biases, masks, normalizers, scores, textbook
     from clearhead.mechanism.attention import attention, attention_scores, attention_weights
     from clearhead.recipes.read import read_recipe
@@ -30,6 +32,7 @@ __all__ = [
     "ClearheadError",
     "ConfigurationError",
     "DataError",
+    "Inspection",
     "MissingExtraError",
     "Recipe",
     "RunError",
@@ -39,6 +42,7 @@ __all__ = [
     "attention_scores",
     "attention_weights",
     "biases",
+    "inspecting",
     "load",
     "masks",
     "normalizers",
@@ -55,6 +59,8 @@ _HOMES = {
     "MissingExtraError": "clearhead.errors",
     "RunError": "clearhead.errors",
     "ShapeError": "clearhead.errors",
+    "Inspection": "clearhead.inspection.inspection",
+    "inspecting": "clearhead.inspection.capture",
     "Recipe": "clearhead.recipes.schema",
     "read_recipe": "clearhead.recipes.read",
     "attention": "clearhead.mechanism.attention",

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from clearhead.errors import ConfigurationError
-from clearhead.inspection.capture import attention_names, capture, inspect_forward
+from clearhead.inspection.capture import attention_names, capture
+from clearhead.inspection.inspection import inspect_forward
 from clearhead.mechanism import textbook
 from clearhead.mechanism.paths import choose
-from clearhead.models.build import build_model
-from clearhead.models.config import ModelConfig
+
+from .models import model, words
 
 KINDS: list[dict[str, Any]] = [
     {},
@@ -24,20 +25,8 @@ KINDS: list[dict[str, Any]] = [
 TIGHT = {"rtol": 0, "atol": 1e-10}
 
 
-def model(**changes: Any) -> Any:
-    config = ModelConfig(
-        width=12, heads=2, feedforward=13, encoder_layers=1, decoder_layers=2, source_vocabulary=31,
-        target_vocabulary=31, **changes,
-    )  # fmt: skip
-    network = build_model(config, seed=1).double().eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
-    return network
-
-
 def run(network: Any) -> torch.Tensor:
-    ids = torch.randint(4, 31, (2, 7))
+    ids = words(2, 7)
     kind = network.config.architecture
     logits: torch.Tensor = network.logits(ids, ids) if kind == "encoder-decoder" else network.logits(ids)
     return logits
@@ -85,7 +74,7 @@ def test_names_and_a_wrong_one() -> None:
 
 
 def test_an_inspection_is_one_sentence() -> None:
-    network, ids = model(architecture="decoder"), torch.randint(4, 31, (1, 5))
+    network, ids = model(architecture="decoder"), words(1, 5)
     seen = inspect_forward(network, lambda: network.logits(ids), list("abcde"), list("abcde"))
     assert seen.named("self") == ["decoder.0.self", "decoder.1.self"]
     assert seen.weights("decoder.1.self").shape == (2, 5, 5)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from clearhead.inspection.capture import AttentionRecord
+from clearhead.inspection.record import AttentionRecord
 from clearhead.mechanism.multihead import HeadSizes, value_up
 from clearhead.mechanism.projections import value_down
 from clearhead.mechanism.textbook import repeat_heads

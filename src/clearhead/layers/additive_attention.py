@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from clearhead.mechanism.additive import additive_scores
 from clearhead.mechanism.masks import Mask
-from clearhead.mechanism.multihead import AttentionStep
+from clearhead.mechanism.multihead import AttentionStep, HeadSizes
 
 
 class TanhScore(nn.Module):
@@ -33,6 +33,7 @@ class AdditiveAttention(nn.Module):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
+        self.sizes = HeadSizes(width, heads=1, groups=1, key=width, value=width)
         self.query = nn.Linear(width, width, bias=False)
         self.key = nn.Linear(width, width)
         self.step = AttentionStep(dropout, TanhScore(width), recurrent=True)

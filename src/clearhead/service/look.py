@@ -83,7 +83,7 @@ def look_at(predictor: Predictor, text: str, target: str | None = None) -> Look:
     names = _in_order(seen.named(view.shown))
     if not names:
         raise ConfigurationError(f"there is no attention to look at: this model's body is {predictor.config.body!r}")
-    layers = tuple(seen.weights(name).float().cpu().numpy() for name in names)
+    layers = tuple(seen[name].weights()[0].float().cpu().numpy() for name in names)
     return Look(view.text, view.answer, seen.source, seen.target, tuple(names), layers)
 
 

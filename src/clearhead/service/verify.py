@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clearhead.inspection.capture import AttentionRecord, capture
+from clearhead.inspection.capture import capture
+from clearhead.inspection.record import AttentionRecord
 from clearhead.mechanism import textbook
 from clearhead.mechanism.paths import Problem, choose, fused, products, streamed
 from clearhead.service.tasks.task import Predictor

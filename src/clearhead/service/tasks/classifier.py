@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import ConfigurationError, DataError
-from clearhead.inspection.capture import Inspection, inspect_forward
+from clearhead.inspection.inspection import MAX_FULL, Choice, Inspection, inspect_forward
 from clearhead.models.config import ModelConfig
 from clearhead.models.encoder_only import EncoderOnly
 from clearhead.service.tasks.task import View
@@ -116,15 +116,33 @@ class Classifier:
         with torch.inference_mode():
             return self.model.states(ids, mask=mask, ngrams=self._no_ngrams(ids))
 
-    def inspect(self, text: str, target: str | None = None) -> Inspection:
-        """Every attention over one text, by name; the first position is the start symbol's."""
+    def inspect(
+        self,
+        text: str,
+        target: str | None = None,
+        *,
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        max_full: int = MAX_FULL,
+    ) -> Inspection:
+        """Every attention over one text, by name; the first position is the start symbol's.
+
+        ``layers`` and ``heads`` (from 0) keep only those; maps of up to ``max_full`` rows and columns are given whole,
+        longer ones as summary and by rectangle.
+        """
         _refuse_target(target)
         if not text.strip():
             raise ConfigurationError("there is nothing to look at: the text is empty")
         ((_, batch),) = self.task.batches([text])
         batch = batch.to(self.device)
         shown = [SPECIAL_PIECES[START], *self.task.reader.shown(text)][: batch.ids.shape[1]]
-        return inspect_forward(self.model, lambda: self.model.logits(batch.ids, ngrams=batch.ngrams), shown, shown)
+        return inspect_forward(
+            self.model,
+            lambda: self.model.logits(batch.ids, ngrams=batch.ngrams),
+            shown,
+            shown,
+            choice=Choice(layers, heads, max_full),
+        )
 
     def view(self, text: str, target: str | None = None) -> View:
         """One text looked at: where each position looked."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from clearhead.data.vector_batch import Vectors
 from clearhead.data.vectors import checked_vectors
 from clearhead.errors import ConfigurationError, DataError
-from clearhead.inspection.capture import Inspection, inspect_forward
+from clearhead.inspection.inspection import MAX_FULL, Choice, Inspection, inspect_forward
 from clearhead.models.config import ModelConfig
 from clearhead.models.encoder_only import EncoderOnly
 from clearhead.service.tasks.task import View
@@ -114,13 +114,27 @@ class VectorLabeller:
         with torch.inference_mode():
             return self.model.states(ids, mask=mask)
 
-    def inspect(self, text: Any, target: str | None = None) -> Inspection:
-        """Every attention over one sequence, by name; vectors are shown by their numbers, from 1."""
+    def inspect(
+        self,
+        text: Any,
+        target: str | None = None,
+        *,
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        max_full: int = MAX_FULL,
+    ) -> Inspection:
+        """Every attention over one sequence, by name; vectors are shown by their numbers, from 1.
+
+        ``layers`` and ``heads`` (from 0) keep only those; maps of up to ``max_full`` rows and columns are given whole,
+        longer ones as summary and by rectangle.
+        """
         _refuse_target(target)
         vectors = self._vectors(self.parse(text) if isinstance(text, str) else text, 1)[: self.longest]
         scaled = torch.from_numpy(self.task.scale(vectors))[None].to(self.device, self.model.output_weight.dtype)
         shown = [str(number) for number in range(1, len(vectors) + 1)]
-        return inspect_forward(self.model, lambda: self.model.logits(scaled), shown, shown)
+        return inspect_forward(
+            self.model, lambda: self.model.logits(scaled), shown, shown, choice=Choice(layers, heads, max_full)
+        )
 
     def view(self, text: Any, target: str | None = None) -> View:
         """One sequence looked at: where each vector looked."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import ConfigurationError, DataError
-from clearhead.inspection.capture import Inspection, inspect_forward
+from clearhead.inspection.inspection import MAX_FULL, Choice, Inspection, inspect_forward
 from clearhead.models.config import ModelConfig
 from clearhead.models.encoder_only import EncoderOnly
 from clearhead.service.tasks.task import View
@@ -122,8 +122,19 @@ class Tagger:
         with torch.inference_mode():
             return self.model.states(ids, mask=mask)
 
-    def inspect(self, text: Sentence, target: str | None = None) -> Inspection:
+    def inspect(
+        self,
+        text: Sentence,
+        target: str | None = None,
+        *,
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        max_full: int = MAX_FULL,
+    ) -> Inspection:
         """Every attention over one sentence, by name: ``encoder.0.self``. Of a long sentence, its first part.
+
+        ``layers`` and ``heads`` (from 0) keep only those; maps of up to ``max_full`` rows and columns are given whole,
+        longer ones as summary and by rectangle.
 
         Raises:
             ConfigurationError: a target, which tagging does not have, or no words.
@@ -139,7 +150,7 @@ class Tagger:
         forward: Callable[[], Tensor] = lambda: self.model.logits(  # noqa: E731
             batch.ids, mask=batch.mask, ngrams=batch.ngrams, words=batch.words
         )
-        return inspect_forward(self.model, forward, shown, shown)
+        return inspect_forward(self.model, forward, shown, shown, choice=Choice(layers, heads, max_full))
 
     def view(self, text: Sentence, target: str | None = None) -> View:
         """One sentence looked at: where each word looked in it."""

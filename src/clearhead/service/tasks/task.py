@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from clearhead.inspection.capture import Inspection
+from clearhead.inspection.inspection import MAX_FULL, Inspection
 from clearhead.models.config import ModelConfig
 from clearhead.service.events import Scored
 from clearhead.service.run_folder import RunFolder
@@ -102,8 +102,16 @@ class Predictor(Protocol):
     def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """The last layer (B, T, W)."""
 
-    def inspect(self, text: str, target: str | None = None) -> Inspection:
-        """Every attention behind one answer, by name."""
+    def inspect(
+        self,
+        text: Any,
+        target: str | None = None,
+        *,
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        max_full: int = MAX_FULL,
+    ) -> Inspection:
+        """Every attention behind one answer, by name; see ``inspection.inspection.Choice`` for what can be chosen."""
 
     def view(self, text: str, target: str | None = None) -> View:
         """The same, with the answer and which attentions to show."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from clearhead.errors import ConfigurationError
 from clearhead.generation.batches import generate
 from clearhead.generation.settings import DecodingSettings
-from clearhead.inspection.capture import Inspection, inspect_forward
+from clearhead.inspection.inspection import EVERYTHING, MAX_FULL, Choice, Inspection, inspect_forward
 from clearhead.models.config import ModelConfig
 from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.recipes.sentences import explain
@@ -78,12 +78,22 @@ class Translator:
         with torch.inference_mode():
             return self.model.states(ids, mask=mask)
 
-    def inspect(self, text: str, target: str | None = None) -> Inspection:
+    def inspect(
+        self,
+        text: str,
+        target: str | None = None,
+        *,
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        max_full: int = MAX_FULL,
+    ) -> Inspection:
         """Every attention of one translation, by name. Row t of a decoder's map belongs to the piece written at t.
 
         ``target`` is the translation to look at; the model's own when not given. Both sides end with the end symbol.
+        ``layers`` and ``heads`` (from 0) keep only those; maps of up to ``max_full`` rows and columns are given whole,
+        longer ones as summary and by rectangle.
         """
-        return self.inspect_ids(*self.pair(text, target))
+        return self.inspect_ids(*self.pair(text, target), choice=Choice(layers, heads, max_full))
 
     def view(self, text: str, target: str | None = None) -> View:
         """One translation looked at: where the decoder looked in the source."""
@@ -100,7 +110,7 @@ class Translator:
         with torch.inference_mode():
             return source, list(generate(self.model, [source], settings, device=self.device)[0][0].tokens)
 
-    def inspect_ids(self, source: Sequence[int], written: Sequence[int]) -> Inspection:
+    def inspect_ids(self, source: Sequence[int], written: Sequence[int], *, choice: Choice = EVERYTHING) -> Inspection:
         """Every attention for ids without special tokens."""
         ids = torch.tensor([[*source, END]], device=self.device)
         target_in = torch.tensor([[START, *written]], device=self.device)
@@ -109,6 +119,8 @@ class Translator:
             lambda: self.model.logits(ids, target_in),
             self.task.source.pieces([*source, END]),
             self.task.target.pieces([*written, END]),
+            fed=self.task.target.pieces([START, *written]),
+            choice=choice,
         )
 
     def settings(self, decoding: dict[str, Any]) -> DecodingSettings:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from clearhead.errors import ConfigurationError
 from clearhead.generation.settings import ContinuationSettings
-from clearhead.inspection.capture import Inspection, inspect_forward
+from clearhead.inspection.inspection import MAX_FULL, Choice, Inspection, inspect_forward
 from clearhead.models.config import ModelConfig
 from clearhead.models.decoder_only import DecoderOnly
 from clearhead.recipes.sentences import explain
@@ -116,15 +116,27 @@ class Writer:
         with torch.inference_mode():
             return self.model.hidden(ids, documents=_apart(mask))
 
-    def inspect(self, text: str, target: str | None = None) -> Inspection:
+    def inspect(
+        self,
+        text: str,
+        target: str | None = None,
+        *,
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        max_full: int = MAX_FULL,
+    ) -> Inspection:
         """Every attention of one text, with ``target`` behind it where that is given, by name; nothing is generated.
 
         The logits at a token are about the next. A text longer than the context is looked at from its end.
+        ``layers`` and ``heads`` (from 0) keep only those; maps of up to ``max_full`` rows and columns are given whole,
+        longer ones as summary and by rectangle.
         """
         (row,) = self.task.tokenizer.encode([text + (target or "")])
         read = self.task.prompt(row)[-self.task.context :]
         ids, pieces = torch.tensor([read], device=self.device), self.task.tokenizer.pieces(read)
-        return inspect_forward(self.model, lambda: self.model.logits(ids), pieces, pieces)
+        return inspect_forward(
+            self.model, lambda: self.model.logits(ids), pieces, pieces, choice=Choice(layers, heads, max_full)
+        )
 
     def view(self, text: str, target: str | None = None) -> View:
         """The same: every token looks at those before it."""
