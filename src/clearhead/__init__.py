@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         RunError,
         ShapeError,
     )
+    from clearhead.inspection.ablate import head_means, without_heads
     from clearhead.inspection.capture import inspecting
     from clearhead.inspection.inspection import Inspection
     from clearhead.mechanism import biases, masks, normalizers, scores, textbook
@@ -42,6 +43,7 @@ __all__ = [
     "attention_scores",
     "attention_weights",
     "biases",
+    "head_means",
     "inspecting",
     "load",
     "masks",
@@ -50,6 +52,7 @@ __all__ = [
     "scores",
     "textbook",
     "train",
+    "without_heads",
 ]
 
 _HOMES = {
@@ -66,8 +69,10 @@ _HOMES = {
     "attention": "clearhead.mechanism.attention",
     "attention_scores": "clearhead.mechanism.attention",
     "attention_weights": "clearhead.mechanism.attention",
+    "head_means": "clearhead.inspection.ablate",
     "load": "clearhead.service.load",
     "train": "clearhead.service.train",
+    "without_heads": "clearhead.inspection.ablate",
 }
 _MODULES = {
     "biases": "clearhead.mechanism.biases",
