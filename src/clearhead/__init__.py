@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from clearhead.inspection.capture import inspecting
     from clearhead.inspection.inspection import Inspection
     from clearhead.mechanism import biases, masks, normalizers, scores, textbook
-    from clearhead.mechanism.attention import attention, attention_scores, attention_weights
+    from clearhead.mechanism.attention import attention, attention_scores, attention_summary, attention_weights
+    from clearhead.mechanism.summary import AttentionSummary
     from clearhead.recipes.read import read_recipe
     from clearhead.recipes.schema import Recipe
     from clearhead.service.load import load
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AttentionSummary",
     "ClearheadError",
     "ConfigurationError",
     "DataError",
@@ -41,6 +43,7 @@ __all__ = [
     "__version__",
     "attention",
     "attention_scores",
+    "attention_summary",
     "attention_weights",
     "biases",
     "head_means",
@@ -56,6 +59,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AttentionSummary": "clearhead.mechanism.summary",
     "ClearheadError": "clearhead.errors",
     "ConfigurationError": "clearhead.errors",
     "DataError": "clearhead.errors",
@@ -68,6 +72,7 @@ _HOMES = {
     "read_recipe": "clearhead.recipes.read",
     "attention": "clearhead.mechanism.attention",
     "attention_scores": "clearhead.mechanism.attention",
+    "attention_summary": "clearhead.mechanism.attention",
     "attention_weights": "clearhead.mechanism.attention",
     "head_means": "clearhead.inspection.ablate",
     "load": "clearhead.service.load",

@@ -82,3 +82,9 @@ def check_broadcastable(name: str, shape: Sequence[int], full: Map) -> None:
     sizes = zip(reversed(shape), reversed(full), strict=False)
     if len(shape) > 4 or any(got not in (1, right) for got, right in sizes):
         raise ShapeError(f"{name} must broadcast to (B, H, T, S) = {full}, got {tuple(shape)}")
+
+
+def check_tile(name: str, tile: Tensor, size: tuple[int, int]) -> None:
+    """Check that what ``name`` returned broadcasts to a rectangle (…, t, s) of the map."""
+    if tile.dim() > 4 or any(got not in (1, right) for got, right in zip(tile.shape[-2:], size, strict=False)):
+        raise ShapeError(f"{name} must return (…, t, s) = {size}, got {tuple(tile.shape)}")

@@ -20,6 +20,7 @@ from clearhead.mechanism.masks import Mask, as_mask
 from clearhead.mechanism.normalizers import Normalizer, normalizer
 from clearhead.mechanism.paths import TILE, Problem, choose, visibility
 from clearhead.mechanism.scores import Score, scorer
+from clearhead.mechanism.summary import AttentionSummary, summarize
 from clearhead.shapes import check_broadcastable, check_over_map, check_queries_keys, check_values
 
 
@@ -106,6 +107,40 @@ def attention_weights(
     return weights if spoilt is None else weights.masked_fill(spoilt, math.nan)
 
 
+def attention_summary(
+    q: Tensor,
+    k: Tensor,
+    *,
+    top_k: int = 8,
+    mask: Tensor | Mask | None = None,
+    bias: Tensor | Bias | None = None,
+    scale: float | None = None,
+    softcap: float | None = None,
+) -> AttentionSummary:
+    """What the map of scaled-dot softmax attention says, query by query and key by key, without building it.
+
+    Exact for every query, not sampled: log-normaliser, entropy, received weight, the largest weights, mean distance. In
+    float32 at least, whatever the precision of q; memory grows with T · K + S. No gradient flows through it.
+
+    Args:
+        q, k, mask, bias, scale, softcap: as in ``attention``.
+        top_k: K, how many of each query's largest weights to keep; equal weights come in any order.
+
+    The query at row i stands at place i of the keys; under ``masks.causal(offset)``, alone or composed, at i + offset
+    when the offset is positive, as behind a cache of that many keys. Distances are counted from there.
+
+    Raises:
+        ShapeError: a shape, dtype or device does not fit; the message names both sides.
+        ConfigurationError: a setting is out of range.
+    """
+    expression = _checked(q, k, mask, bias, scale, softcap)
+    if top_k < 0:
+        raise ConfigurationError(f"top_k must be a count of at least 0, got {top_k}")
+    problem, spoilt = _with_hidden_out_of_reach(Problem(q, k, k, expression, bias, scale, softcap))
+    summary = summarize(problem, top_k)
+    return summary if spoilt is None else summary.spoilt(spoilt.squeeze(-1))
+
+
 def _checked(
     q: Tensor,
     k: Tensor,
@@ -114,7 +149,7 @@ def _checked(
     scale: float | None,
     softcap: float | None,
 ) -> Mask | None:
-    """Check what all three functions share; the mask as an expression."""
+    """Check what all functions share; the mask as an expression."""
     check_queries_keys(q, k)
     full = (q.shape[0], q.shape[1], q.shape[2], k.shape[2])
     if bias is not None:

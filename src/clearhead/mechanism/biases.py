@@ -18,7 +18,7 @@ from torch import Tensor
 
 from clearhead.errors import ShapeError
 from clearhead.mechanism.masks import Span
-from clearhead.shapes import FLOATS, Map
+from clearhead.shapes import FLOATS, Map, check_tile
 
 ByDistance = Callable[[Tensor], Tensor]
 
@@ -145,11 +145,10 @@ class _Where(Bias):
         i, j = torch.arange(*rows, device=device)[:, None], torch.arange(*columns, device=device)[None]
         values = self.fn(i, j)
         size = (rows[1] - rows[0], columns[1] - columns[0])
-        if not isinstance(values, Tensor) or values.dtype not in FLOATS or values.dim() > 4:
-            got = f"{values.dtype} {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
-            raise ShapeError(f"the rule given to where(fn) must return floats of at most 4 dimensions, got {got}")
-        if any(got not in (1, right) for got, right in zip(values.shape[-2:], size, strict=False)):
-            raise ShapeError(f"the rule given to where(fn) must return (…, t, s) = {size}, got {tuple(values.shape)}")
+        if not isinstance(values, Tensor) or values.dtype not in FLOATS:
+            got = values.dtype if isinstance(values, Tensor) else type(values).__name__
+            raise ShapeError(f"the rule given to where(fn) must return floats, got {got}")
+        check_tile("the rule given to where(fn)", values, size)
         return values[(None,) * (4 - values.dim())] if values.dim() < 4 else values
 
 

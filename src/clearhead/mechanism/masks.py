@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from clearhead.errors import ConfigurationError, ShapeError
-from clearhead.shapes import Map
+from clearhead.shapes import Map, check_tile
 
 Span = tuple[int, int]
 
@@ -45,6 +45,10 @@ class Mask(ABC):
     def is_plain_causal(self) -> bool:
         """True when this is exactly the look-ahead mask that fused kernels know by a flag."""
         return False
+
+    def first_query(self) -> int:
+        """The place of the first query among the keys: ``causal(n)`` puts it at n, which a cache of n keys needs."""
+        return 0
 
     def __and__(self, other: Mask | Tensor) -> Mask:
         return _And(self, as_mask(other))
@@ -142,8 +146,7 @@ def _causal_tile(rows: Span, columns: Span, offset: int, device: torch.device) -
         return (j <= i + offset)[None, None]
 
 
-# Every layer of every short batch asks for the same few tiles.
-_kept_causal_tile = lru_cache(maxsize=256)(_causal_tile)
+_kept_causal_tile = lru_cache(maxsize=256)(_causal_tile)  # every layer of every short batch asks for the same few
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,9 @@ class _Causal(Mask):
 
     def is_plain_causal(self) -> bool:
         return self.offset == 0
+
+    def first_query(self) -> int:
+        return max(0, self.offset)  # a negative offset hides the nearest keys and moves nobody
 
 
 @dataclass(frozen=True)
@@ -193,11 +199,7 @@ class _Where(Mask):
         if not isinstance(allowed, Tensor) or allowed.dtype != torch.bool:
             got = allowed.dtype if isinstance(allowed, Tensor) else type(allowed).__name__
             raise ShapeError(f"the rule given to where(fn) must return booleans (True = may look), got {got}")
-        size = (rows[1] - rows[0], columns[1] - columns[0])
-        if allowed.dim() > 4 or any(
-            got not in (1, right) for got, right in zip(allowed.shape[-2:], size, strict=False)
-        ):
-            raise ShapeError(f"the rule given to where(fn) must return (…, t, s) = {size}, got {tuple(allowed.shape)}")
+        check_tile("the rule given to where(fn)", allowed, (rows[1] - rows[0], columns[1] - columns[0]))
         return _four(allowed)
 
 
@@ -252,8 +254,7 @@ class _Given(Mask):
 
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         allowed = self.allowed.to(device)
-        if allowed.shape[2] != 1:
-            allowed = allowed[:, :, slice(*rows)]
+        allowed = allowed if allowed.shape[2] == 1 else allowed[:, :, slice(*rows)]
         return allowed if allowed.shape[3] == 1 else allowed[..., slice(*columns)]
 
 
@@ -265,6 +266,9 @@ class _Both(Mask):
     def shape(self, full: Map) -> tuple[int, ...]:
         both = zip(self.first.shape(full), self.second.shape(full), full, strict=False)
         return tuple(max(a, b, key=lambda n: (n not in (1, whole), n)) for a, b, whole in both)  # a misfit stays one
+
+    def first_query(self) -> int:
+        return self.first.first_query() or self.second.first_query()
 
 
 class _And(_Both):
