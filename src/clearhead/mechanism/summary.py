@@ -103,7 +103,7 @@ class _Walk:
         exact = torch.promote_types(problem.q.dtype, torch.float32)
         groups = problem.k.shape[1]
         q = product_queries(problem.score, problem.q).to(exact) * problem.factor
-        self.q_BGRTD = q.unflatten(1, (groups, heads // groups))
+        self.q_BGRTD = q.reshape(batch, groups, heads // groups, *q.shape[2:])
         self.k_BGSD = problem.k.to(exact).contiguous()
         self.first_query = 0 if problem.mask is None else problem.mask.first_query()
         self.finite = _stays_finite(q, self.k_BGSD)
@@ -214,7 +214,7 @@ def largest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
     if stripe == 1 or length % stripe:
         top, places = x.topk(min(count, length), -1)
         return F.pad(top, (0, count - top.shape[-1]), value=-math.inf), F.pad(places, (0, count - top.shape[-1]))
-    striped = x.unflatten(-1, (stripe, length // stripe))
+    striped = x.view(*x.shape[:-1], stripe, length // stripe)
     best = striped.amax(-2).topk(count, -1, sorted=False).indices
     among = striped.gather(-1, best[..., None, :].expand(*best.shape[:-1], stripe, count)).flatten(-2)
     top, at = among.topk(count, -1)
