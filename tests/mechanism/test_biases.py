@@ -180,8 +180,8 @@ def test_refused() -> None:
         (lambda: biases.relative(torch.ones(2), bucket), r"a table \(buckets, H\), got \(2,\)"),
         (lambda: attend(q, k, v, bias=biases.alibi(torch.ones(2))), r"bias must broadcast .* got \(1, 2, 5, 7\)"),
         (lambda: by_distance(lambda d: d.float(), H).full(T, S), r"\(H, distances\) = \(6, 11\), got \(11,\)"),
-        (lambda: where(lambda i, j: j <= i).full(T, S), r"must return floats .* got torch.bool"),
-        (lambda: where(lambda i, j: 0).full(T, S), r"must return floats .* got int"),
+        (lambda: where(lambda i, j: j <= i).full(T, S), r"must return floats, got torch.bool"),
+        (lambda: where(lambda i, j: 0).full(T, S), r"must return floats, got int"),
         (lambda: where(lambda i, j: torch.zeros(S, T)).full(T, S), r"\(…, t, s\) = \(5, 7\), got \(7, 5\)"),
         (lambda: attend(q, k, v, bias="alibi"), r"bias must be float or a clearhead.biases expression, got str"),
     ]  # fmt: skip
