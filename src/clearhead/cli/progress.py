@@ -123,7 +123,7 @@ def _corpus(event: CorpusReady) -> str:
 def _started(event: events.Started) -> str:
     begin = f"going on from update {event.update}" if event.resumed else "training"
     return (
-        f"{begin} · {event.parameters:,} parameters · {event.precision} · "
+        f"{begin} · {event.parameters:,} parameters{_trained(event)} · {event.precision} · "
         f"{event.device}, {event.threads} thread{'s' if event.threads > 1 else ''}"
     )
 
@@ -144,3 +144,10 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(round(max(seconds, 0.0)), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def _trained(event: events.Started) -> str:
+    """How many of the parameters are trained, where that is not all of them."""
+    if event.trained == event.parameters:
+        return ""
+    return f", of which {event.trained:,} ({event.trained / event.parameters:.1%}) are trained"

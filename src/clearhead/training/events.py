@@ -41,7 +41,10 @@ class Event:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Started(Event):
-    """Training begins or goes on; ``passed_over`` says which newer checkpoints were not fit for that, and why."""
+    """Training begins or goes on; ``passed_over`` says which newer checkpoints were not fit for that, and why.
+
+    ``trained`` of the ``parameters`` are trained, the others frozen.
+    """
 
     kind: ClassVar[str] = "started"
     recorded: ClassVar[bool] = False
@@ -53,6 +56,7 @@ class Started(Event):
     device: str
     resumed: bool = False
     passed_over: tuple[str, ...] = ()
+    trained: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

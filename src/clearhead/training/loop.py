@@ -20,6 +20,7 @@ from clearhead.training.course import Best, Window
 from clearhead.training.ending import choose_weights, write_final_weights
 from clearhead.training.evaluate import perplexity
 from clearhead.training.events import Event, Finished, Interrupted, Progressed, Started, Validated
+from clearhead.training.freezing import freeze
 from clearhead.training.identity import identity
 from clearhead.training.job import TrainingJob
 from clearhead.training.keeper import Keeper, beside
@@ -60,6 +61,7 @@ class Trainer:
         self.precision = resolve(job.settings.precision, next(job.model.parameters()).device)
         self.identity = identity(job, self.precision)
         order = BatchOrder(job.corpus, job.settings.batch_tokens, job.seed)
+        freeze(job.model, job.settings)
         self.optimizer = build_optimizer(job.model, job.settings)
         beginning = begin(job, self.optimizer, self.identity)
         self.course, self.found = beginning.course, beginning.checkpoint
@@ -220,6 +222,7 @@ class Trainer:
             str(parameters[0].device),
             self.resumed_at is not None,
             self.found.passed_over,
+            sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         )
 
     def _progressed(self) -> Progressed:

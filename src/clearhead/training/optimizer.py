@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from clearhead.errors import RunError
+from clearhead.training.depth import rate_shares
 from clearhead.training.muon import Muon
 from clearhead.training.settings import TrainingSettings
 
@@ -22,19 +23,22 @@ SEPARATOR = "/"
 
 def build_optimizer(model: nn.Module, settings: TrainingSettings) -> Optimizer:
     """An optimiser over the trainable parameters of ``model``; its learning rate is set anew at every update."""
-    groups = parameter_groups(model, settings.weight_decay)
+    groups = parameter_groups(model, settings.weight_decay, settings.layer_decay)
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in model.parameters())
     if settings.optimizer == "sgd":
         return SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, fused=fused)
     if settings.optimizer == "muon":
         share = settings.matrix_learning_rate / settings.learning_rate
-        groups = with_matrices(groups, model, {"momentum": settings.momentum, "rate_share": share, "fused": False})
+        groups = with_matrices(groups, model, share, {"momentum": settings.momentum, "fused": False})
         return Muon(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=fused)
     return AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.epsilon, fused=fused)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The trainable parameters, those that decay first; a tied parameter once."""
+def parameter_groups(model: nn.Module, weight_decay: float, layer_decay: float | None = None) -> list[dict[str, Any]]:
+    """The trainable parameters, those that decay first; a tied parameter once.
+
+    With a ``layer_decay`` there are such groups for every depth, each with its ``rate_share``.
+    """
     free = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding | nn.EmbeddingBag)}
     decaying: list[nn.Parameter] = []
     staying: list[nn.Parameter] = []
@@ -45,18 +49,32 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
         {"params": decaying, "weight_decay": weight_decay},
         {"params": staying, "weight_decay": 0.0},
     ]
+    if layer_decay is not None:
+        groups = [each for group in groups for each in _by_share(group, model, layer_decay)]
     return [group for group in groups if group["params"]]
 
 
-def with_matrices(groups: list[dict[str, Any]], model: nn.Module, extra: Mapping[str, object]) -> list[dict[str, Any]]:
-    """Split the matrices inside the blocks from each group into one of their own, which has ``extra`` on top."""
+def _by_share(group: dict[str, Any], model: nn.Module, decay: float) -> Iterator[dict[str, Any]]:
+    """``group`` cut by the share of the learning rate that its parameters have, the largest first."""
+    shares = rate_shares(model, decay)
+    by_parameter = {id(parameter): shares.get(name, 1.0) for name, parameter in trainable(model)}
+    for share in sorted(set(by_parameter.values()), reverse=True):
+        yield {**group, "params": [p for p in group["params"] if by_parameter[id(p)] == share], "rate_share": share}
+
+
+def with_matrices(
+    groups: list[dict[str, Any]], model: nn.Module, share: float, extra: Mapping[str, object]
+) -> list[dict[str, Any]]:
+    """Split the matrices inside the blocks from each group into one of their own, which has ``extra`` on top, and
+    ``share`` times the learning rate."""
     stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     inside = {id(p) for stack in stacks for p in stack.parameters() if p.dim() == 2}
     split: list[dict[str, Any]] = []
     for group in groups:
         matrices = [p for p in group["params"] if id(p) in inside]
         others = [p for p in group["params"] if id(p) not in inside]
-        split += [{**group, "params": others}, {**group, "params": matrices, **extra}]
+        own = {"rate_share": share * group.get("rate_share", 1.0), **extra}
+        split += [{**group, "params": others}, {**group, "params": matrices, **own}]
     return [group for group in split if group["params"]]
 
 

@@ -38,6 +38,9 @@ class TrainingSettings(Settings):
     one, 0 for no early stopping. ``keep`` says which weights the run ends with: the average of the last ``average``
     snapshots, the best validated, the last, or ("auto") whichever of these validates best. ``precision`` "auto" is
     bfloat16 where the machine multiplies it natively, else float32; the weights themselves are float32 always.
+    ``freeze`` has names of parameters or of parts that stay as they are, ``*`` standing for any characters;
+    ``freeze_all_but_last`` freezes all below the last so many blocks of each stack; ``layer_decay`` is the factor of
+    the learning rate from a block to the one below it (``training.depth``).
     ``threads`` is left to torch where it is not given; ``side_by_side`` parts of a batch share them, by default one a
     thread on a CPU (see ``training.team``).
     """
@@ -59,6 +62,9 @@ class TrainingSettings(Settings):
     final_learning_rate: Fraction = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     clip: NotNegative = 1.0
+    freeze: Annotated[tuple[Name, ...], Field(min_length=1, strict=False)] | None = None
+    freeze_all_but_last: Annotated[int, Field(ge=0, le=1024)] | None = None
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
     precision: Precision = "auto"
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     side_by_side: Annotated[int, Field(ge=1, le=64)] | None = None
