@@ -1,7 +1,8 @@
-"""JSON from a file somebody else may have written: bounded in size and depth, no key twice, no NaN, always an object.
+"""JSON from a file or a client somebody else may have written: bounded in size and depth, no key twice, only numbers
+that are numbers and characters that are characters, always an object.
 
-``json.loads`` alone takes the last of two equal keys, accepts NaN and 1e999, and ends in a RecursionError on deep
-nesting. Every check here takes time in proportion to the file, whatever the file says.
+``json.loads`` alone takes the last of two equal keys, accepts NaN and 1e999, lets a lone surrogate through, and ends in a
+RecursionError on deep nesting. Every check here takes time in proportion to the file, whatever the file says.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ def parse_json(raw: bytes, where: str) -> dict[str, Any]:
         value = json.loads(
             raw.decode(), object_pairs_hook=_no_key_twice, parse_constant=_refuse_constant, parse_float=_finite
         )
+        if b"\\u" in raw:
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RunError(f"{where}: a string holds a lone surrogate, which is no character of Unicode") from None
     except UnicodeDecodeError as error:
         raise RunError(f"{where}: expected UTF-8, but byte {error.start} is not valid UTF-8") from None
     except (ValueError, RecursionError) as error:
@@ -77,7 +82,7 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise ValueError(f"{digits} is too large for a number")
+        raise ValueError(f"{digits[:40]} is too large for a number")
     return value
 
 

@@ -26,9 +26,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inspection": {"mechanism"},
     "recipes": BELOW_RECIPES,
     "service": BELOW_RECIPES | {"recipes", "inspection", "mechanism", "layers", "pretrained"},
-    "cli": BELOW_RECIPES | {"service", "recipes", "inspection"},
+    "server": {"service", "recipes", "inspection", "generation", "models"},
+    "cli": BELOW_RECIPES | {"service", "recipes", "inspection", "server"},
 }
-NO_TORCH = {"text", "recipes", "cli"}
+NO_TORCH = {"text", "recipes", "server", "cli"}
 MAY_PRINT = {"cli"}
 FACE = {"__init__", "__main__"}  # directly under clearhead: the public face and the way in, which reach every room
 KEYWORDS_ALLOWED = {

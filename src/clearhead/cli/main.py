@@ -17,6 +17,7 @@ from clearhead.cli.evaluate import EvaluateOptions, evaluate
 from clearhead.cli.look import LookOptions, look
 from clearhead.cli.predict import PredictOptions, predict
 from clearhead.cli.recipe import RecipeOptions, recipe
+from clearhead.cli.serve import ServeOptions, serve
 from clearhead.cli.train import TrainOptions, train
 from clearhead.cli.verify import VerifyOptions, verify
 
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": door(EvaluateOptions, evaluate),
     "predict": door(PredictOptions, predict),
     "look": door(LookOptions, look),
+    "serve": door(ServeOptions, serve),
     "account": door(AccountOptions, account),
     "verify": door(VerifyOptions, verify),
 }

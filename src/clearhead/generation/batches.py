@@ -17,6 +17,7 @@ from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.protocol import END, PAD, AnyState, Decodable
 from clearhead.generation.search import Propose, Sources, search
 from clearhead.generation.settings import DecodingSettings, SearchSettings
+from clearhead.generation.watch import current_watch, watched
 from clearhead.workers import side_by_side, useful_workers
 
 SHORTEST = 8  # sources count as at least this long: a row's logits cost memory however short its source is
@@ -29,6 +30,7 @@ def generate(
     *,
     device: torch.device | str = "cpu",
     workers: int | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
     """The ``settings.n_best`` best hypotheses of each source, best first; answers stand in the order of the sources.
 
@@ -36,15 +38,18 @@ def generate(
 
     ``sources`` are token ids without specials (the end symbol is appended here; an empty source is only that symbol).
     ``device`` is where the model lives; it must be in evaluation mode. ``workers`` batches are in work at a time, each
-    on one core; None is as many as torch may use threads, or one off the CPU.
+    on one core; None is as many as torch may use threads, or one off the CPU. ``numbers`` are what the sources are
+    called, by whoever watches and by the draws of a sample; their places, when not given.
     """
     seed = settings.seed if settings.seed is not None else secrets.randbits(32)
     workers = workers or useful_workers(device)
     places = list(batches([len(source) for source in sources], settings, workers))
+    names, watch = numbers or range(len(sources)), current_watch()
 
     def answers_of(batch: list[int]) -> list[list[Hypothesis]]:
         rows = rectangle([sources[place] for place in batch], settings, device)
-        return search(model, rows, settings, proposal(settings, seed, batch, rows))
+        called = [names[place] for place in batch]
+        return search(model, rows, settings, watched(proposal(settings, seed, called, rows), called, watch))
 
     results: list[list[Hypothesis]] = [[] for _ in sources]
     for batch, answers in zip(places, side_by_side(answers_of, places, workers), strict=True):
@@ -80,8 +85,8 @@ def rectangle(sources: Sequence[Sequence[int]], settings: DecodingSettings, devi
     )
 
 
-def proposal(settings: SearchSettings, seed: int, places: Sequence[int], batch: Sources) -> Propose:
-    """How the settings want candidates chosen."""
+def proposal(settings: SearchSettings, seed: int, numbers: Sequence[int], batch: Sources) -> Propose:
+    """How the settings want candidates chosen; ``numbers`` are the rows' own, which their samples depend on."""
     if settings.sample:
-        return sampler(settings, seed, places, batch.limits)
+        return sampler(settings, seed, numbers, batch.limits)
     return propose_greedy if settings.beam == 1 else beam_of(settings.beam)

@@ -19,6 +19,7 @@ from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.protocol import AnyState, Decodable
 from clearhead.generation.search import Sources, search
 from clearhead.generation.settings import ContinuationSettings
+from clearhead.generation.watch import current_watch, watched
 from clearhead.generation.window import Windowed
 from clearhead.workers import side_by_side, useful_workers
 
@@ -47,13 +48,13 @@ def continue_prompts(
     workers = workers or useful_workers(device)
     read = [prompt[-context:] for prompt in prompts]
     places = list(prompt_batches([len(prompt) for prompt in read], settings))
-    windowed = Windowed(model, context)
+    windowed, watch = Windowed(model, context), current_watch()
 
     def answers_of(batch: list[int]) -> list[list[Hypothesis]]:
         ids = torch.tensor([read[place] for place in batch], dtype=torch.int64, device=device)
         limits = torch.full((len(batch),), settings.max_length, device=device)
         sources = Sources(ids[:, :-1], torch.ones_like(ids[:, :-1], dtype=torch.bool), limits, ids[:, -1])
-        return search(windowed, sources, settings, proposal(settings, seed, batch, sources))
+        return search(windowed, sources, settings, watched(proposal(settings, seed, batch, sources), batch, watch))
 
     results: list[list[Hypothesis]] = [[] for _ in prompts]
     for batch, answers in zip(places, side_by_side(answers_of, places, workers), strict=True):

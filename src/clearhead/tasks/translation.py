@@ -90,7 +90,7 @@ class Translation:
         asked = [place for place, text in enumerate(texts) if text.strip()]
         with evaluating(model):
             sources = [rows[place][:longest] for place in asked]
-            found = generate(model, sources, settings, device=model.output_weight.device)
+            found = generate(model, sources, settings, device=model.output_weight.device, numbers=asked)
         answers = [[BLANK] * settings.n_best for _ in texts]
         for place, hypotheses in zip(asked, found, strict=True):
             answers[place] = self._readable(hypotheses, truncated=len(rows[place]) > longest)

@@ -105,6 +105,9 @@ class Classifier:
             self._answer(text, found) for text, found in zip(texts, self.task.classify(self.model, texts), strict=True)
         ]
 
+    def speller(self, text: object) -> None:
+        """Answers are not written token by token."""
+
     def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
         """Scores (B, C) of every label for ids (B, P) that begin with the start symbol; n-grams are left out."""
         _refuse_target(target_ids)

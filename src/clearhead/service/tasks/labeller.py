@@ -103,6 +103,9 @@ class VectorLabeller:
         found = self.task.label(self.model, rows)
         return [LabelAnswer(labelled, len(row)) for labelled, row in zip(found, rows, strict=True)]
 
+    def speller(self, text: object) -> None:
+        """Answers are not written token by token."""
+
     def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
         """Scores (B, T, C) or (B, C) of every label for vectors (B, T, F) that are already scaled."""
         _refuse_target(target_ids)

@@ -111,6 +111,9 @@ class Tagger:
         _check(sentences)
         return [self._answer(tagged) for tagged in self.task.tag(self.model, sentences)]
 
+    def speller(self, text: object) -> None:
+        """Answers are not written token by token."""
+
     def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
         """Scores (B, T, C) of every tag for ids (B, T), without n-grams; see ``model.logits`` for all there is."""
         _refuse_target(target_ids)

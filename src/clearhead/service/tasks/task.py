@@ -71,6 +71,11 @@ class View:
     shown: str
 
 
+INCOMPLETE = "\ufffd"  # how a tokenizer decodes the bytes of a character that is not whole yet
+Speller = Callable[[Sequence[int]], str]
+"""The tokens of an answer so far as text; what a character's missing bytes leave open is left out."""
+
+
 class Predictor(Protocol):
     """A trained model with a face, as ``clearhead.load`` returns it."""
 
@@ -95,6 +100,9 @@ class Predictor(Protocol):
 
     def predict(self, inputs: Sequence[Any], **decoding: Any) -> Sequence[Answer]:
         """An answer to each input, in the same order."""
+
+    def speller(self, text: Any) -> Speller | None:
+        """How an answer to ``text`` reads while it is written; None where answers are not written token by token."""
 
     def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
         """The scores before any softmax."""

@@ -22,9 +22,9 @@ from clearhead.models.config import ModelConfig
 from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.recipes.sentences import explain
 from clearhead.service.prediction import Prediction
-from clearhead.service.tasks.task import View
+from clearhead.service.tasks.task import INCOMPLETE, Speller, View
 from clearhead.service.texts import listed
-from clearhead.tasks.translation import Translation, bounded
+from clearhead.tasks.translation import Translation, bounded, one_line
 from clearhead.text.tokenizer import END, START
 
 
@@ -67,6 +67,10 @@ class Translator:
         with torch.inference_mode():
             found = self.task.translate(self.model, texts, self.settings(decoding))
         return [Prediction(text, tuple(answers)) for text, answers in zip(texts, found, strict=True)]
+
+    def speller(self, text: str) -> Speller:
+        """The translation so far, in one line."""
+        return lambda tokens: one_line(self.task.target.decode([tokens])[0]).rstrip(INCOMPLETE)
 
     def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
         """Scores (B, T, V) for source ids (B, S) and target ids (B, T) that begin with the start symbol."""

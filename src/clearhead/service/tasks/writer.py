@@ -21,7 +21,7 @@ from clearhead.inspection.inspection import MAX_FULL, Choice, Inspection, inspec
 from clearhead.models.config import ModelConfig
 from clearhead.models.decoder_only import DecoderOnly
 from clearhead.recipes.sentences import explain
-from clearhead.service.tasks.task import View
+from clearhead.service.tasks.task import INCOMPLETE, Speller, View
 from clearhead.service.texts import listed
 from clearhead.tasks.language_modelling import Continued, LanguageModelling
 from clearhead.tasks.translation import one_line
@@ -99,6 +99,17 @@ class Writer:
         with torch.inference_mode():
             found = self.task.continue_texts(self.model, texts, settings, device=self.device)
         return [Continuation(text, tuple(answers)) for text, answers in zip(texts, found, strict=True)]
+
+    def speller(self, text: str) -> Speller:
+        """The continuation so far, without the prompt."""
+        (row,) = self.task.tokenizer.encode([text])
+        (head,) = self.task.tokenizer.decode([row])
+
+        def spell(tokens: Sequence[int]) -> str:
+            (whole,) = self.task.tokenizer.decode([[*row, *tokens]])
+            return whole.removeprefix(head).rstrip(INCOMPLETE)
+
+        return spell
 
     def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
         """Scores (B, T, V) of what comes next after each of ids (B, T), which begin as a text does.

@@ -1,0 +1,58 @@
+"""Which models there are, and their answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from clearhead.models.account import account
+from clearhead.server.bodies import read_object
+from clearhead.server.document import errors, takes
+from clearhead.server.hosted import Hosted
+from clearhead.server.house import House
+from clearhead.server.leaving import while_connected
+from clearhead.server.reading import read_as, refuse_too_much
+from clearhead.server.schema import ModelCard, ModelList, PredictRequest, PredictResponse
+
+
+def model_routes(house: House) -> APIRouter:
+    """``/v1/models`` and ``/v1/models/{name}/predict``."""
+    router = APIRouter(prefix="/v1", tags=["models"])
+    limits = house.settings.limits
+
+    @router.get("/models")
+    async def models() -> ModelList:
+        """Every model that is served."""
+        return ModelList(models=[_card(hosted) for hosted in house.models.values()])
+
+    @router.post(
+        "/models/{name}/predict",
+        response_model=PredictResponse,
+        responses=errors(400, 404, 408, 413, 415, 422, 429, 503, 504),
+        openapi_extra=takes(PredictRequest),
+    )
+    async def predict(name: str, request: Request) -> Response:
+        """Answer every input: translate, tag, classify, go on. As many results as inputs, in their order."""
+        hosted, deadline = house.admit(name), house.deadline()
+        asked = read_as(PredictRequest, await read_object(request, limits))
+        refuse_too_much(asked.inputs, limits)
+        job = hosted.texts(asked.inputs, asked.decoding.given(), deadline)
+        hosted.enter(job)
+        answers = await while_connected(request, hosted.wait(job))
+        return JSONResponse({"model": name, "results": [answer.as_dict() for answer in answers]})
+
+    return router
+
+
+def _card(hosted: Hosted) -> ModelCard:
+    config: Any = hosted.predictor.config
+    return ModelCard(
+        name=hosted.name,
+        task=hosted.task,
+        architecture=config.architecture,
+        parameters=account(config).total,
+        longest=hosted.predictor.longest,
+        writes=hosted.predictor.speller("") is not None,
+    )
