@@ -1,8 +1,8 @@
-"""JSON from a file or a client somebody else may have written: bounded in size and depth, no key twice, only numbers
-that are numbers and characters that are characters, always an object.
+"""JSON from a file or a client that is not trusted: bounded in size and depth, no key twice, only numbers that are
+numbers and characters that are characters, always an object.
 
-``json.loads`` alone takes the last of two equal keys, accepts NaN and 1e999, lets a lone surrogate through, and ends in a
-RecursionError on deep nesting. Every check here takes time in proportion to the file, whatever the file says.
+``json.loads`` alone takes the last of two equal keys, accepts NaN and 1e999, lets a lone surrogate through, and ends in
+a RecursionError on deep nesting. Every check takes time in proportion to the file, whatever the file says.
 """
 
 from __future__ import annotations
