@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from clearhead.data.settings import DataFolder
 from clearhead.errors import ConfigurationError, nearest
 from clearhead.models.config import Architecture, ModelConfig
+from clearhead.recipes.recording import RecordingSettings
 from clearhead.settings import Settings
 from clearhead.training.settings import TrainingSettings
 
@@ -21,7 +22,7 @@ COUNTED = {  # sizes of a model that are counted from data, and what decides the
     "target_vocabulary": "counted from the tokenizer; set tokenizer.vocabulary instead",
     "classes": "counted from the labels in the training data",
 }
-SECTIONS = frozenset({"task", "seed", "data", "tokenizer", "model", "training"})
+SECTIONS = frozenset({"task", "seed", "data", "tokenizer", "model", "training", "recording"})
 
 
 class Recipe(Settings):
@@ -41,6 +42,7 @@ class Recipe(Settings):
     data: DataFolder
     model: ModelConfig = ModelConfig()
     training: TrainingSettings = TrainingSettings()
+    recording: RecordingSettings | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -11,11 +11,13 @@ from typing import Any
 
 from clearhead.data.prepare import sha256
 from clearhead.errors import RunError
+from clearhead.recipes.recording import RecordingSettings
 from clearhead.recipes.schema import Recipe
 from clearhead.training.identity import FREE
 
 # The data itself is compared by its contents, so it may have moved.
-MAY_CHANGE = {f"training.{name}" for name in FREE} | {"data.folder"}
+MAY_CHANGE = {f"training.{name}" for name in FREE} | {f"recording.{name}" for name in RecordingSettings.model_fields}
+MAY_CHANGE |= {"data.folder"}
 HINT = "or train anew into another folder; or go on all the same with --accept-changes"
 
 

@@ -48,14 +48,28 @@ def evaluate_run(path: str | Path, data: Sequence[Path] = (), options: Mapping[s
         RunError: the folder is no finished run.
         ConfigurationError: neither ``data`` nor the recipe names held-out data, or an option is wrong.
     """
-    recipe = RunFolder.open(path).recipe()
-    task = TASKS[recipe.task]
-    held_out = task.given(recipe, data) if data else _own(recipe, task)
+    task = TASKS[RunFolder.open(path).recipe().task]
+    held_out = held_out_of(path, data)
     return Evaluation(held_out.name, task.score(load(path), held_out, options or {}))
 
 
-def _own(recipe: Recipe, task: Task[Any, Any, Any]) -> HeldOut:
-    for split in ("test", "valid"):
+def held_out_of(path: str | Path, data: Sequence[Path] = (), splits: Sequence[str] = ("test", "valid")) -> HeldOut:
+    """What the run in ``path`` is to be tried on: ``data``, or the first of its recipe's ``splits`` that there is.
+
+    Raises:
+        DataError: a file is gone or broken.
+        ConfigurationError: neither ``data`` nor the recipe names held-out data.
+    """
+    recipe = RunFolder.open(path).recipe()
+    task = TASKS[recipe.task]
+    if data:
+        given: HeldOut = task.given(recipe, data)
+        return given
+    return _own(recipe, task, splits)
+
+
+def _own(recipe: Recipe, task: Task[Any, Any, Any], splits: Sequence[str]) -> HeldOut:
+    for split in splits:
         try:
             found: HeldOut | None = task.read(recipe, split)
         except DataError as error:

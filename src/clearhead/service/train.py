@@ -24,12 +24,14 @@ from clearhead.recipes.write import recipe_to_toml
 from clearhead.service.changes import refuse_changes
 from clearhead.service.device import pick_device
 from clearhead.service.events import CorpusReady, Scored
+from clearhead.service.recorder import Recorder, is_due
 from clearhead.service.report import build_report
 from clearhead.service.room import refuse_too_large
 from clearhead.service.run_folder import RunCard, RunFolder, write_text
 from clearhead.service.tasks.table import TASKS
 from clearhead.service.tasks.task import Prepared, Task
-from clearhead.training.events import Event, Finished, Started
+from clearhead.service.trials.table import trial_of
+from clearhead.training.events import Event, Finished, Started, Validated
 from clearhead.training.job import TrainingJob
 from clearhead.training.lock import only_user
 from clearhead.training.loop import run as run_training
@@ -82,7 +84,8 @@ class _Training:
         finished: Finished | None = None
         with _stop_flag() as stop:
             job = self._job(prepared, model, held_out.get("valid"), stop)
-            for event in run_training(replace(job, resume=resume, accept_changes=accept_changes)):
+            steps = run_training(replace(job, resume=resume, accept_changes=accept_changes))
+            for event in self._recorded(steps, prepared, model, held_out.get("valid")):
                 if isinstance(event, Started):  # from here on the folder is ours alone
                     write_text(self.run.recipe_file, recipe_to_toml(self.recipe))
                 if isinstance(event, Finished):
@@ -92,6 +95,23 @@ class _Training:
         if finished is not None:
             yield from self._finish(prepared, model, held_out, finished)
             yield finished
+
+    def _recorded(self, steps: Iterator[Event], prepared: Prepared, model: nn.Module, valid: Any) -> Iterator[Event]:
+        """The events of a run, and what its heads do recorded after its validations, where the recipe wants that."""
+        settings, recorder = self.recipe.recording, None
+        if settings is None or valid is None:
+            yield from steps
+            return
+        predictor = self.task.open(self.recipe, self.run, prepared.model)(model)
+        with contextlib.ExitStack() as stack:
+            for event in steps:
+                yield event
+                if isinstance(event, Started):
+                    after = event.update if event.resumed else None
+                    recorder = Recorder(self.run.path, settings, predictor, trial_of(predictor, valid), after)
+                    stack.callback(recorder.close)
+                if recorder and isinstance(event, Validated) and is_due(settings, self.recipe.training, event.update):
+                    yield recorder.record(event.update)
 
     def _held_out(self) -> dict[str, Any]:
         """The held-out sets that the recipe names, read before training so that a broken file is known at once."""

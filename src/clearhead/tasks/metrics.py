@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from sacrebleu.metrics.base import Metric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
@@ -14,7 +16,16 @@ from sacrebleu.metrics.chrf import CHRF
 from clearhead.errors import ConfigurationError, DataError, nearest
 from clearhead.tasks.multi_bleu import multi_bleu
 
-__all__ = ["chrf", "exact_match", "multi_bleu", "multi_bleu_lowercased_tokenised", "sacre_bleu", "signatures"]
+__all__ = [
+    "bleu_counts",
+    "bleu_of_counts",
+    "chrf",
+    "exact_match",
+    "multi_bleu",
+    "multi_bleu_lowercased_tokenised",
+    "sacre_bleu",
+    "signatures",
+]
 
 
 def sacre_bleu(hypotheses: Sequence[str], references: Sequence[str], *, tokenize: str = "13a") -> float:
@@ -28,6 +39,28 @@ def sacre_bleu(hypotheses: Sequence[str], references: Sequence[str], *, tokenize
     """
     _check(hypotheses, references)
     return float(_bleu(tokenize).corpus_score(hypotheses, [references]).score)
+
+
+def bleu_counts(hypotheses: Sequence[str], references: Sequence[str], *, tokenize: str = "13a") -> NDArray[np.float64]:
+    """What each sentence contributes to ``sacre_bleu``, (N, 10): n-grams right and in all, n from 1 to 4, both lengths.
+
+    Raises:
+        DataError: as ``sacre_bleu``.
+    """
+    _check(hypotheses, references)
+    metric = _bleu(tokenize)
+    found = [metric.corpus_score([one], [[other]]) for one, other in zip(hypotheses, references, strict=True)]
+    return np.array([[*each.counts, *each.totals, each.sys_len, each.ref_len] for each in found], dtype=np.float64)
+
+
+def bleu_of_counts(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The BLEU of sums (…, 10) of ``bleu_counts``: of all sentences together, that of ``sacre_bleu``."""
+
+    def one(row: NDArray[np.float64]) -> float:
+        counts = [int(each) for each in row]
+        return float(BLEU.compute_bleu(counts[:4], counts[4:8], counts[8], counts[9], smooth_method="exp").score)
+
+    return np.asarray(np.apply_along_axis(one, -1, sums))
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
