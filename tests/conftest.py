@@ -1,6 +1,7 @@
 """What every test stands on: few threads (tests are small and run beside each other) and the same random state.
 
-``date_reader`` is a folder as ``make demo`` leaves it, with ``runs/demo`` and ``runs/demo-corpus``, but hardly trained.
+``date_reader`` is a folder as ``make demo`` leaves it, with ``runs/demo`` and ``runs/demo-corpus``, but hardly trained;
+``every_kind`` are runs of every kind of model, by task, hardly trained either.
 """
 
 from __future__ import annotations
@@ -47,3 +48,11 @@ def date_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 0, done.stderr
     return home
+
+
+@pytest.fixture(scope="session")
+def every_kind(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run folder for every task; not to be changed."""
+    from .service.kinds import train_kinds
+
+    return train_kinds(tmp_path_factory.mktemp("kinds"))
