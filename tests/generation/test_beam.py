@@ -10,8 +10,8 @@ import torch
 
 from clearhead.generation.batches import generate
 from clearhead.generation.hypothesis import length_penalty
-from clearhead.generation.protocol import END, START
 from clearhead.generation.settings import DecodingSettings
+from clearhead.text.tokenizer import END, START
 
 from .table_model import BigramModel, TableModel
 

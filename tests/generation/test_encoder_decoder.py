@@ -10,12 +10,12 @@ import torch
 from clearhead.generation.batches import generate, rectangle
 from clearhead.generation.beam import beam_of
 from clearhead.generation.hypothesis import Hypothesis
-from clearhead.generation.protocol import END, START
 from clearhead.generation.search import search
 from clearhead.generation.settings import DecodingSettings
 from clearhead.models.build import build_model
 from clearhead.models.config import ModelConfig
 from clearhead.models.encoder_decoder import EncoderDecoder
+from clearhead.text.tokenizer import END, START
 
 VOCABULARY = 101
 SIZES = ModelConfig(

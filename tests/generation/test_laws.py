@@ -10,9 +10,9 @@ import torch
 from clearhead.errors import RunError
 from clearhead.generation.batches import batches, generate, rectangle
 from clearhead.generation.beam import beam_of
-from clearhead.generation.protocol import END, PAD, START
 from clearhead.generation.search import search
 from clearhead.generation.settings import DecodingSettings
+from clearhead.text.tokenizer import END, PAD, START
 
 from .table_model import TableModel
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from clearhead.errors import ConfigurationError
 from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.prompts import continue_prompts, prompt_batches
-from clearhead.generation.protocol import END, PAD, START
 from clearhead.generation.settings import ContinuationSettings
+from clearhead.text.tokenizer import END, PAD, START
 
 VOCABULARY, WIDTH = 11, 5
 GREEDY = ContinuationSettings(sample=False, max_length=9)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from clearhead.generation import protocol
 from clearhead.generation.settings import DecodingSettings
-from clearhead.text import tokenizer
+from clearhead.symbols import HOUSE
+from clearhead.text.tokenizer import END, PAD, START, UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,6 @@ def test_the_limit_leaves_room_for_the_shortest_wanted_output_and_its_end() -> N
 
 
 def test_special_symbols_are_the_tokenizers() -> None:
-    assert (protocol.PAD, protocol.START, protocol.END) == (tokenizer.PAD, tokenizer.START, tokenizer.END)
+    assert (HOUSE.pad, HOUSE.unknown, HOUSE.start) == (PAD, UNKNOWN, START)
+    assert (HOUSE.before, HOUSE.after, HOUSE.ends, HOUSE.forced) == ((), (END,), (END,), ())
+    assert (HOUSE.never, HOUSE.silent) == ((PAD, START), (PAD, START, END))

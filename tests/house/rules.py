@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 FILE_LINES, FUNCTION_LINES, ARGUMENTS = 300, 50, 8
-WORDS = {"errors", "hardware", "settings", "shapes", "strict_json", "workers"}  # what everybody may import
+WORDS = {"errors", "hardware", "settings", "shapes", "strict_json", "symbols", "workers"}  # what everybody may import
 BELOW_RECIPES = {"models", "training", "tasks", "text", "data", "generation"}
 MAY_IMPORT: dict[str, set[str]] = {
     "mechanism": set(),

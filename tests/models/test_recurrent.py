@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from clearhead.generation.batches import generate
-from clearhead.generation.protocol import END, PAD, START
 from clearhead.generation.settings import DecodingSettings
 from clearhead.inspection.capture import capture
 from clearhead.models.build import build_model
 from clearhead.models.config import ModelConfig
 from clearhead.models.recurrent_encoder_decoder import RecurrentEncoderDecoder
+from clearhead.text.tokenizer import END, PAD, START
 
 WORDS, WIDTH, S, T = 31, 12, 7, 5
 REAL = torch.arange(S) < torch.tensor([[7], [4], [1]])

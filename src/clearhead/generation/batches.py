@@ -14,10 +14,11 @@ import torch
 from clearhead.generation.beam import beam_of
 from clearhead.generation.chains import propose_greedy, sampler
 from clearhead.generation.hypothesis import Hypothesis
-from clearhead.generation.protocol import END, PAD, AnyState, Decodable
+from clearhead.generation.protocol import AnyState, Decodable
 from clearhead.generation.search import Propose, Sources, search
 from clearhead.generation.settings import DecodingSettings, SearchSettings
 from clearhead.generation.watch import current_watch, watched
+from clearhead.symbols import HOUSE, Symbols
 from clearhead.workers import side_by_side, useful_workers
 
 SHORTEST = 8  # sources count as at least this long: a row's logits cost memory however short its source is
@@ -31,12 +32,13 @@ def generate(
     device: torch.device | str = "cpu",
     workers: int | None = None,
     numbers: Sequence[int] | None = None,
+    symbols: Symbols = HOUSE,
 ) -> list[list[Hypothesis]]:
     """The ``settings.n_best`` best hypotheses of each source, best first; answers stand in the order of the sources.
 
     An answer is shorter only where the search space holds fewer hypotheses than that.
 
-    ``sources`` are token ids without specials (the end symbol is appended here; an empty source is only that symbol).
+    ``sources`` are token ids without specials: what ``symbols`` put around a text is put there here.
     ``device`` is where the model lives; it must be in evaluation mode. ``workers`` batches are in work at a time, each
     on one core; None is as many as torch may use threads, or one off the CPU. ``numbers`` are what the sources are
     called, by whoever watches and by the draws of a sample; their places, when not given.
@@ -47,7 +49,7 @@ def generate(
     names, watch = numbers or range(len(sources)), current_watch()
 
     def answers_of(batch: list[int]) -> list[list[Hypothesis]]:
-        rows = rectangle([sources[place] for place in batch], settings, device)
+        rows = rectangle([sources[place] for place in batch], settings, device, symbols)
         called = [names[place] for place in batch]
         return search(model, rows, settings, watched(proposal(settings, seed, called, rows), called, watch))
 
@@ -73,15 +75,22 @@ def batches(lengths: Sequence[int], settings: DecodingSettings, workers: int = 1
         start += rows
 
 
-def rectangle(sources: Sequence[Sequence[int]], settings: DecodingSettings, device: torch.device | str) -> Sources:
-    """Sources with end symbol and padding as tensors (B, S), with the length limit of each."""
-    longest = max(len(source) for source in sources) + 1
-    rows = [[*source, END] + [PAD] * (longest - 1 - len(source)) for source in sources]
-    lengths = torch.tensor([len(source) + 1 for source in sources], device=device)
+def rectangle(
+    sources: Sequence[Sequence[int]],
+    settings: DecodingSettings,
+    device: torch.device | str,
+    symbols: Symbols = HOUSE,
+) -> Sources:
+    """Sources with what surrounds them and padding as tensors (B, S), with the length limit of each."""
+    whole = [symbols.surrounded(source) for source in sources]
+    longest = max(1, *(len(row) for row in whole))
+    rows = [row + [symbols.pad] * (longest - len(row)) for row in whole]
+    lengths = torch.tensor([len(row) for row in whole], device=device)
     return Sources(
         ids=torch.tensor(rows, dtype=torch.int64, device=device),
         mask=torch.arange(longest, device=device) < lengths[:, None],
         limits=torch.tensor([settings.limit(len(source)) for source in sources], device=device),
+        symbols=symbols,
     )
 
 

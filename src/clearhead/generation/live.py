@@ -9,12 +9,13 @@ Legend: B sentences, C live hypotheses a sentence, R sentences looked at.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from clearhead.generation.protocol import END, START
+from clearhead.symbols import HOUSE, Symbols
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class Extension:
     logs: Tensor  # float32, log-probability of that token
     totals: Tensor  # float32, log-probability of the whole candidate; -inf where there is none
 
-    @property
-    def ended(self) -> Tensor:
-        """Which candidates end here and leave the search."""
-        return (self.tokens == END) & (self.totals > -torch.inf)
+    def ended(self, ends: Sequence[int]) -> Tensor:
+        """Which candidates end here, by one of ``ends``, and leave the search."""
+        found = self.tokens == ends[0] if ends else torch.zeros_like(self.tokens, dtype=torch.bool)
+        for end in ends[1:]:
+            found = found | (self.tokens == end)
+        return found & (self.totals > -torch.inf)
 
 
 class Live:
@@ -38,11 +41,12 @@ class Live:
     ``slots`` (B,) says how many a sentence may have, at most the search's ``width``: an ended one takes its slot along.
     """
 
-    def __init__(self, limits: Tensor, width: int, first: Tensor | None = None) -> None:
+    def __init__(self, limits: Tensor, width: int, first: Tensor | None = None, *, symbols: Symbols = HOUSE) -> None:
         """``limits`` (B,): the most tokens of each; ``first`` (B,): what the model is fed first, else the start."""
         sentences, device = limits.shape[0], limits.device
         self.limits = limits
-        self.first = torch.full_like(limits, START) if first is None else first
+        self.ends = symbols.ends
+        self.first = torch.full_like(limits, symbols.start) if first is None else first
         self.slots = torch.full_like(limits, width)
         self.sentences = torch.arange(sentences, device=device)
         self.totals = torch.zeros(sentences, 1, device=device)
@@ -66,7 +70,7 @@ class Live:
 
     def follow(self, extension: Extension) -> Tensor | None:
         """Become the candidates; returns their parents, or None when each hypothesis continued itself."""
-        parents, ended = extension.parents, extension.ended
+        parents, ended = extension.parents, extension.ended(self.ends)
         own = torch.arange(parents.shape[1], device=parents.device)
         moved = parents.shape != self.totals.shape or bool((parents != own).any())
         if moved:

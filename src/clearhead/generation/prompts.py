@@ -21,6 +21,7 @@ from clearhead.generation.search import Sources, search
 from clearhead.generation.settings import ContinuationSettings
 from clearhead.generation.watch import current_watch, watched
 from clearhead.generation.window import Windowed
+from clearhead.symbols import HOUSE, Symbols
 from clearhead.workers import side_by_side, useful_workers
 
 
@@ -32,6 +33,7 @@ def continue_prompts(
     context: int,
     device: torch.device | str = "cpu",
     workers: int | None = None,
+    symbols: Symbols = HOUSE,
 ) -> list[list[Hypothesis]]:
     """The ``settings.n_best`` continuations of each prompt, best first (samples in no order of merit).
 
@@ -53,7 +55,7 @@ def continue_prompts(
     def answers_of(batch: list[int]) -> list[list[Hypothesis]]:
         ids = torch.tensor([read[place] for place in batch], dtype=torch.int64, device=device)
         limits = torch.full((len(batch),), settings.max_length, device=device)
-        sources = Sources(ids[:, :-1], torch.ones_like(ids[:, :-1], dtype=torch.bool), limits, ids[:, -1])
+        sources = Sources(ids[:, :-1], torch.ones_like(ids[:, :-1], dtype=torch.bool), limits, ids[:, -1], symbols)
         return search(windowed, sources, settings, watched(proposal(settings, seed, batch, sources), batch, watch))
 
     results: list[list[Hypothesis]] = [[] for _ in prompts]

@@ -1,7 +1,6 @@
 """What generation asks of a model, declared by the consumer: begin, advance, and a state that can follow the search.
 
-Any object with these methods can be searched; nothing here knows layers, attention or tokenizers. The numbers of the
-special symbols are the house's convention (they equal those of ``text.tokenizer``; a test compares them).
+Any object with these methods can be searched; nothing here knows layers, attention or tokenizers.
 
 Legend: B sentences, C hypotheses a sentence, S source tokens, V vocabulary.
 """
@@ -11,8 +10,6 @@ from __future__ import annotations
 from typing import Protocol, TypeVar
 
 from torch import Tensor
-
-PAD, START, END = 0, 2, 3
 
 
 class State(Protocol):

@@ -2,7 +2,7 @@
 
 How candidates are proposed is passed in; the loop owns what every search shares: forbidden symbols, length limits,
 the end of a sentence, and dropping finished sentences from the batch so that they cost nothing. Knows no model beyond
-``generation.protocol``.
+``generation.protocol``, and of special symbols the numbers that come with the sources.
 
 A sentence ends when nothing of it is alive; when not even its best live hypothesis, were it to reach the length limit
 without further loss, could still get a place; or at its length limit, where what is alive is ranked as unfinished.
@@ -22,9 +22,10 @@ from clearhead.errors import RunError
 from clearhead.generation.finished import Finished, Newcomers
 from clearhead.generation.hypothesis import Hypothesis, length_penalty
 from clearhead.generation.live import Extension, Live
-from clearhead.generation.protocol import END, PAD, START, AnyState, Decodable
+from clearhead.generation.protocol import AnyState, Decodable
 from clearhead.generation.selection import log_normalizer
 from clearhead.generation.settings import SearchSettings
+from clearhead.symbols import HOUSE, Symbols
 
 Propose = Callable[[Tensor, Tensor, Live], Extension]
 """(logits (B, C, V) with forbidden symbols at -inf, log-normaliser (B, C) of all V, live hypotheses) -> extension."""
@@ -41,6 +42,7 @@ class Sources:
     mask: Tensor
     limits: Tensor
     first: Tensor | None = None
+    symbols: Symbols = HOUSE
 
 
 @torch.inference_mode()
@@ -49,13 +51,18 @@ def search(
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of each sentence, best first, sentences in their order."""
     results: list[list[Hypothesis]] = [[]] * sources.ids.shape[0]
-    live = Live(sources.limits, settings.width, sources.first)
+    symbols = sources.symbols
+    live = Live(sources.limits, settings.width, sources.first, symbols=symbols)
     finished = Finished(sources.limits, settings.n_best, settings.length_penalty)
     state = model.begin(sources.ids, sources.mask, beam=1, max_length=int(sources.limits.max()))
     while True:
         logits = model.advance(live.last, state)
         normalizer = checked(log_normalizer(logits))
-        extension = propose(forbid(logits, end=live.length < settings.min_length), normalizer, live)
+        if live.length < len(symbols.forced):
+            logits, normalizer = only(logits, symbols.forced[live.length]), torch.zeros_like(normalizer)
+        else:
+            logits = forbid(logits, symbols, end=live.length < settings.min_length)
+        extension = propose(logits, normalizer, live)
         parents = step(extension, live, finished)
         done = close(live, finished)
         repack = enough(done)
@@ -81,16 +88,23 @@ def checked(normalizer: Tensor) -> Tensor:
     return normalizer
 
 
-def forbid(logits: Tensor, *, end: bool) -> Tensor:
-    """``logits`` (B, C, V), changed in place: no padding, no start symbol and, if ``end``, no end symbol."""
-    for symbol in (PAD, START, END) if end else (PAD, START):
+def forbid(logits: Tensor, symbols: Symbols, *, end: bool) -> Tensor:
+    """``logits`` (B, C, V), changed in place: nothing that is never written and, if ``end``, no end symbol."""
+    for symbol in (*symbols.never, *symbols.ends) if end else symbols.never:
         logits[..., symbol] = -torch.inf
+    return logits
+
+
+def only(logits: Tensor, symbol: int) -> Tensor:
+    """``logits`` (B, C, V), changed in place: ``symbol`` and nothing else, for certain."""
+    logits.fill_(-torch.inf)
+    logits[..., symbol] = 0.0
     return logits
 
 
 def step(extension: Extension, live: Live, finished: Finished) -> Tensor | None:
     """Hand over the candidates that ended, follow the others; returns parents if any hypothesis moved."""
-    totals = extension.totals.masked_fill(~extension.ended, -torch.inf)
+    totals = extension.totals.masked_fill(~extension.ended(live.ends), -torch.inf)
     rows = (totals > -torch.inf).any(1).nonzero().squeeze(1)
     if len(rows):
         tokens, logs = live.history(rows, extension.parents[rows])

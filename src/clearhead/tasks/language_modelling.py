@@ -17,7 +17,7 @@ from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.prompts import continue_prompts
 from clearhead.generation.protocol import AnyState, Decodable
 from clearhead.generation.settings import ContinuationSettings
-from clearhead.text.tokenizer import START, Tokenizer
+from clearhead.text.tokenizer import Tokenizer
 
 LARGEST = 700.0  # nats whose exponential is a number
 
@@ -54,7 +54,7 @@ class LanguageModelling:
 
     def prompt(self, ids: Sequence[int]) -> list[int]:
         """What the model reads of a prompt."""
-        return [START, *ids] if self.from_start or not ids else list(ids)
+        return [self.tokenizer.symbols.start, *ids] if self.from_start or not ids else list(ids)
 
     def continue_texts(
         self,
@@ -68,7 +68,8 @@ class LanguageModelling:
         settings = decoding or self.decoding
         rows = self.tokenizer.encode(texts)
         prompts = [self.prompt(row) for row in rows]
-        found = continue_prompts(model, prompts, settings, context=self.context, device=device)
+        symbols = self.tokenizer.symbols
+        found = continue_prompts(model, prompts, settings, context=self.context, device=device, symbols=symbols)
         unread = [max(0, len(prompt) - self.context) for prompt in prompts]
         return [self._readable(*each) for each in zip(texts, rows, found, unread, strict=True)]
 

@@ -18,6 +18,7 @@ from clearhead.generation.batches import generate
 from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.protocol import AnyState, Decodable
 from clearhead.generation.settings import DecodingSettings
+from clearhead.symbols import Symbols
 from clearhead.tasks.metrics import chrf, exact_match, multi_bleu_lowercased_tokenised, sacre_bleu, signatures
 from clearhead.text.tokenizer import Tokenizer
 
@@ -80,17 +81,33 @@ class Translation:
     decoding: DecodingSettings
     bleu_tokenizer: str = "13a"
 
+    @property
+    def symbols(self) -> Symbols:
+        """What surrounds a source, and what begins and ends a translation."""
+        return self.target.symbols.after_reading(self.source.symbols)
+
+    def longest(self, positions: int) -> int:
+        """The most pieces of a source that a model with so many positions reads: what surrounds it needs room too."""
+        return positions - len(self.symbols.surrounded(()))
+
     def translate(
         self, model: Translator[AnyState], texts: Sequence[str], decoding: DecodingSettings | None = None
     ) -> list[list[Translated]]:
         """The ``n_best`` translations of each text, best first; as many answers as texts, in the same order."""
         settings = bounded(decoding or self.decoding, model.config.max_positions)
-        longest = model.config.max_positions - 1  # the end symbol needs a position too
+        longest = self.longest(model.config.max_positions)
         rows = self.source.encode(texts)
         asked = [place for place, text in enumerate(texts) if text.strip()]
         with evaluating(model):
             sources = [rows[place][:longest] for place in asked]
-            found = generate(model, sources, settings, device=model.output_weight.device, numbers=asked)
+            found = generate(
+                model,
+                sources,
+                settings,
+                device=model.output_weight.device,
+                numbers=asked,
+                symbols=self.symbols,
+            )
         answers = [[BLANK] * settings.n_best for _ in texts]
         for place, hypotheses in zip(asked, found, strict=True):
             answers[place] = self._readable(hypotheses, truncated=len(rows[place]) > longest)

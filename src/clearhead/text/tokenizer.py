@@ -16,6 +16,7 @@ from pathlib import Path
 import tokenizers
 
 from clearhead.errors import ConfigurationError, DataError, RunError
+from clearhead.symbols import HOUSE, Symbols
 from clearhead.text.check import check_parts
 from clearhead.text.dropout import SubwordSampler
 
@@ -31,6 +32,7 @@ class Tokenizer:
     """A learnt vocabulary and the rules that cut text with it."""
 
     PAD, UNKNOWN, START, END = PAD, UNKNOWN, START, END
+    symbols: Symbols = HOUSE
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
         """``backend``: its entries are numbered without gaps, and the special ones, and no others, are the first four.

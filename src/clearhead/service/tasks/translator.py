@@ -25,7 +25,6 @@ from clearhead.service.prediction import Prediction
 from clearhead.service.tasks.task import INCOMPLETE, Speller, View
 from clearhead.service.texts import listed
 from clearhead.tasks.translation import Translation, bounded, one_line
-from clearhead.text.tokenizer import END, START
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +46,8 @@ class Translator:
 
     @property
     def longest(self) -> int:
-        """The most pieces of an input that are read; one position goes to the end symbol."""
-        return self.config.max_positions - 1
+        """The most pieces of an input that are read; what surrounds it has positions, too."""
+        return self.task.longest(self.config.max_positions)
 
     def parse(self, line: str) -> str:
         """A line is an input as it is."""
@@ -112,18 +111,20 @@ class Translator:
             return source, self.task.target.encode([target])[0][: self.longest]
         settings = bounded(self.task.decoding, self.config.max_positions).model_copy(update={"n_best": 1})
         with torch.inference_mode():
-            return source, list(generate(self.model, [source], settings, device=self.device)[0][0].tokens)
+            found = generate(self.model, [source], settings, device=self.device, symbols=self.task.symbols)
+        return source, list(found[0][0].tokens)
 
     def inspect_ids(self, source: Sequence[int], written: Sequence[int], *, choice: Choice = EVERYTHING) -> Inspection:
         """Every attention for ids without special tokens."""
-        ids = torch.tensor([[*source, END]], device=self.device)
-        target_in = torch.tensor([[START, *written]], device=self.device)
+        symbols = self.task.symbols
+        read, fed = symbols.surrounded(source), [symbols.start, *written]
+        ids, target_in = (torch.tensor([row], device=self.device) for row in (read, fed))
         return inspect_forward(
             self.model,
             lambda: self.model.logits(ids, target_in),
-            self.task.source.pieces([*source, END]),
-            self.task.target.pieces([*written, END]),
-            fed=self.task.target.pieces([START, *written]),
+            self.task.source.pieces(read),
+            self.task.target.pieces([*written, symbols.ends[0]]),
+            fed=self.task.target.pieces(fed),
             choice=choice,
         )
 
