@@ -137,3 +137,14 @@ def test_impossible_recipes_are_refused(override: str, said: str, verse: Path) -
 def test_missing_text_is_named(verse: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no data file .*absent\.txt"):
         list(train(read_recipe(verse, ['data.train.files=["absent.txt"]']), tmp_path / "run"))
+
+
+def test_continuations_are_looked_at_while_they_are_written(finished: Path) -> None:
+    writer = load(finished)
+    seen = writer.inspect_search("two house", decoding={"seed": 3, "max_length": 4, "n_best": 2, "sample": True})
+    answers = writer.predict(["two house"], seed=3, max_length=4, n_best=2, sample=True)[0].alternatives
+    assert sorted(seen.texts) == sorted(answer.text for answer in answers)
+    for found in seen.inspections:
+        assert found.weights("decoder.0.self").shape[1:] == (len(found.source), len(found.source))
+    with pytest.raises(ConfigurationError, match="as long as prompt and continuation fit into the context of"):
+        writer.inspect_search("two house", decoding={"max_length": 100_000})

@@ -198,3 +198,20 @@ def test_a_check_notices_a_wrong_model(finished: Path, monkeypatch: pytest.Monke
 
 def test_not_a_number_never_holds() -> None:
     assert not Check("x", "y", float("nan"), 1e-4).holds
+
+
+def test_a_search_is_looked_at_while_it_runs(translator: Translator) -> None:
+    """Each answer's inspection is that of the same translation read at once; the answers are those of ``predict``."""
+    seen = translator.inspect_search("1 2 3", decoding={"beam": 3, "n_best": 2}, heads=[1])
+    answers = translator.predict(["1 2 3"], beam=3, n_best=2)[0].alternatives
+    assert seen.texts == tuple(answer.text for answer in answers)
+    for text, found in zip(seen.texts, seen.inspections, strict=True):
+        anew = translator.inspect("1 2 3", text, heads=[1])
+        assert (found.source, found.target, found.fed) == (anew.source, anew.target, anew.fed)
+        assert list(found.attentions) == list(anew.attentions)
+        for name in found.attentions:
+            torch.testing.assert_close(found.weights(name), anew.weights(name), rtol=0, atol=1e-5)
+        torch.testing.assert_close(found.logits, anew.logits, rtol=0, atol=1e-4)
+    assert len(seen.beams[0]) == 1 and len(seen.beams[1]) == 3
+    first = seen.beams[1][0]
+    assert first.pieces == ("▁eins",) and first.inspect().target == ("▁eins", "…")

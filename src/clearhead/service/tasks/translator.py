@@ -6,8 +6,9 @@ says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from clearhead.models.config import ModelConfig
 from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.recipes.sentences import explain
 from clearhead.service.prediction import Prediction
+from clearhead.service.searched import Searched, search_translation
 from clearhead.service.tasks.task import INCOMPLETE, Speller, View
 from clearhead.service.texts import listed
 from clearhead.tasks.translation import Translation, bounded, one_line
@@ -97,6 +99,24 @@ class Translator:
         longer ones as summary and by rectangle.
         """
         return self.inspect_ids(*self.pair(text, target), choice=Choice(layers, heads, max_full))
+
+    def inspect_search(
+        self,
+        text: str,
+        *,
+        decoding: Mapping[str, Any] = MappingProxyType({}),
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        max_full: int = MAX_FULL,
+    ) -> Searched:
+        """Translate one text as ``predict`` does, and look at every hypothesis while it is searched for, cache and all.
+
+        ``decoding`` overrides fields of ``DecodingSettings`` (``{"beam": 5, "n_best": 3}``); the rest as in
+        ``inspect``.
+        """
+        (source,) = self.task.source.encode([text])
+        choice, settings = Choice(layers, heads, max_full), self.settings(dict(decoding))
+        return search_translation(self.model, self.task, source[: self.longest], settings, choice)
 
     def view(self, text: str, target: str | None = None) -> View:
         """One translation looked at: where the decoder looked in the source."""

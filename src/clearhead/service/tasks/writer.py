@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from clearhead.inspection.inspection import MAX_FULL, Choice, Inspection, inspec
 from clearhead.models.config import ModelConfig
 from clearhead.models.decoder_only import DecoderOnly
 from clearhead.recipes.sentences import explain
+from clearhead.service.searched import Searched, search_continuation
 from clearhead.service.tasks.task import INCOMPLETE, Speller, View
 from clearhead.service.texts import listed
 from clearhead.tasks.language_modelling import Continued, LanguageModelling
@@ -148,6 +150,27 @@ class Writer:
         return inspect_forward(
             self.model, lambda: self.model.logits(ids), pieces, pieces, choice=Choice(layers, heads, max_full)
         )
+
+    def inspect_search(
+        self,
+        text: str,
+        *,
+        decoding: Mapping[str, Any] = MappingProxyType({}),
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        max_full: int = MAX_FULL,
+    ) -> Searched:
+        """Go on with one prompt as ``predict`` does, and look at every hypothesis or sample while it is searched for.
+
+        ``decoding`` overrides fields of ``ContinuationSettings``. The logits are about the tokens behind the prompt,
+        the first of them at its end; the rest as in ``inspect``.
+
+        Raises:
+            ConfigurationError: prompt and continuation do not fit into the context together.
+        """
+        (row,) = self.task.tokenizer.encode([text])
+        choice, settings = Choice(layers, heads, max_full), self.settings(dict(decoding))
+        return search_continuation(self.model, self.task, self.task.prompt(row), settings, choice)
 
     def view(self, text: str, target: str | None = None) -> View:
         """The same: every token looks at those before it."""
