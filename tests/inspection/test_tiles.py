@@ -9,8 +9,8 @@ import torch
 
 from clearhead.errors import ConfigurationError
 from clearhead.inspection import tiles
-from clearhead.inspection.digest import digest
-from clearhead.inspection.tiles import log_normalizers, raw_scores, weight_rows, weights_tile
+from clearhead.inspection.digest import digest, walked
+from clearhead.inspection.tiles import raw_scores, weight_rows, weights_tile
 from clearhead.mechanism import biases, masks
 from clearhead.mechanism.attention import attention_scores, attention_weights
 from clearhead.mechanism.normalizers import NORMALIZERS
@@ -58,7 +58,7 @@ def whole(given: Problem) -> torch.Tensor:
 @torch.no_grad()
 def test_a_rectangle_is_the_whole_maps(shape: str, normalize: str) -> None:
     given = problem(shape, normalize)
-    known = log_normalizers(given) if normalize == "softmax" else None
+    known = digest(given).log_normalizer if normalize == "softmax" else None
     for rows, columns, heads in PARTS:
         expected = whole(given)[:, :, slice(*rows), slice(*columns)]
         expected = expected if heads is None else expected[:, heads]
@@ -80,13 +80,15 @@ def test_scores_of_a_rectangle(shape: str) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @torch.no_grad()
-def test_a_digest_says_of_the_map_what_the_map_says(shape: str) -> None:
+@pytest.mark.parametrize("by", [digest, walked])
+def test_a_digest_says_of_the_map_what_the_map_says(shape: str, by: Any) -> None:
     given = problem(shape)
-    found, weights = digest(given, top_k=4), whole(given)
+    found, weights = by(given, 4), whole(given)
     expected = -(weights * weights.clamp(min=1e-300).log()).sum(-1)
     torch.testing.assert_close(found.entropy, expected, **TIGHT)
     torch.testing.assert_close(found.received, weights.sum(2), **TIGHT)
-    away = (torch.arange(T)[:, None] - torch.arange(S)).abs().double()
+    first = 0 if given.mask is None else given.mask.first_query()
+    away = (first + torch.arange(T)[:, None] - torch.arange(S)).abs().double()
     torch.testing.assert_close(found.mean_distance, (weights * away).sum(-1), **TIGHT)
     torch.testing.assert_close(found.top_weights, weights.sort(-1, descending=True).values[..., :4], **TIGHT)
     there = found.top_indices >= 0

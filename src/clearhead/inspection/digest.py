@@ -1,12 +1,11 @@
-"""What there is to say of a map too large to keep: per query its normaliser, entropy, top keys and mean distance, per
-key what it receives. Exact; some rows of the map are held at a time, for every score and normaliser.
+"""What there is to say of a map too large to keep, for every score and normaliser: ``mechanism.summary``'s numbers.
 
-Weights that do not sum to 1 (ReLU, sigmoid) are told as they are; entropy and distance go by their shares of the row.
+Softmaxes of products are ``mechanism.summary``'s own affair; the others, which it does not know, are walked here some
+whole rows at a time. Weights that do not sum to 1 (ReLU, sigmoid) are told as they are; their entropy and distance go
+by each weight's share of its row.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,30 +13,23 @@ from torch import Tensor
 from clearhead.inspection.tiles import masked_scores, row_spans
 from clearhead.mechanism.normalizers import normalized
 from clearhead.mechanism.paths import Problem
+from clearhead.mechanism.scores import is_product
+from clearhead.mechanism.summary import AttentionSummary, summarize
 
 TOP = 8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Digest:
-    """``log_normalizer``, ``entropy`` (nats) and ``mean_distance`` (B, H, T), ``received`` (B, H, S) the sum of weights
-    a key gets, ``top_weights`` and ``top_indices`` (B, H, T, K) largest first; index −1, weight 0 where fewer are seen.
-
-    A query that may see nothing has log-normaliser −inf, entropy 0 and distance 0. Distance is |i − j| of row and
-    column.
-    """
-
-    log_normalizer: Tensor
-    entropy: Tensor
-    received: Tensor
-    top_weights: Tensor
-    top_indices: Tensor
-    mean_distance: Tensor
+def digest(problem: Problem, top_k: int = TOP) -> AttentionSummary:
+    """The summary of a whole map, in memory that grows with T + S."""
+    if problem.normalize == "softmax" and is_product(problem.score):
+        return summarize(problem, top_k)
+    return walked(problem, top_k)
 
 
-def digest(problem: Problem, top_k: int = TOP) -> Digest:
-    """The digest of a whole map, in memory that grows with T + S."""
-    columns = torch.arange(problem.keys, device=problem.q.device)
+def walked(problem: Problem, top_k: int) -> AttentionSummary:
+    """The same by whole rows of weights, whatever made them."""
+    device, first = problem.q.device, first_place(problem)
+    columns = torch.arange(problem.keys, device=device)
     received: Tensor | None = None
     rows: list[tuple[Tensor, ...]] = []
     for span in row_spans(problem, (0, problem.queries), problem.q.shape[1]):
@@ -46,18 +38,17 @@ def digest(problem: Problem, top_k: int = TOP) -> Digest:
         sums = weights_BHTS.sum(2)
         received = sums if received is None else received + sums
         shares = shares_of(weights_BHTS)
-        away = (torch.arange(*span, device=columns.device)[:, None] - columns).abs().to(shares.dtype)
-        rows.append(
-            (
-                torch.logsumexp(scores_BHTS, -1),
-                entropy_of(shares),
-                (shares * away).sum(-1),
-                *_top(weights_BHTS, min(top_k, problem.keys), top_k),
-            )
-        )
+        away = (first + torch.arange(*span, device=device)[:, None] - columns).abs().to(shares.dtype)
+        distances, top = (shares * away).sum(-1), _top(weights_BHTS, top_k)
+        rows.append((torch.logsumexp(scores_BHTS, -1), entropy_of(shares), distances, *top))
     normalizer, entropy, distance, top_weights, top_indices = (torch.cat(parts, 2) for parts in zip(*rows, strict=True))
     assert received is not None
-    return Digest(normalizer, entropy, received, top_weights, top_indices, distance)
+    return AttentionSummary(normalizer, entropy, received, top_weights, top_indices, distance)
+
+
+def first_place(problem: Problem) -> int:
+    """Where the first query stands among the keys: 0, or what a causal mask's offset says."""
+    return 0 if problem.mask is None else problem.mask.first_query()
 
 
 def shares_of(weights: Tensor) -> Tensor:
@@ -70,8 +61,8 @@ def entropy_of(shares: Tensor) -> Tensor:
     return -torch.xlogy(shares, shares).sum(-1)
 
 
-def _top(weights: Tensor, count: int, wanted: int) -> tuple[Tensor, Tensor]:
-    values, indices = weights.topk(count, dim=-1)
+def _top(weights: Tensor, wanted: int) -> tuple[Tensor, Tensor]:
+    values, indices = weights.topk(min(wanted, weights.shape[-1]), dim=-1)
     indices = indices.masked_fill(values == 0, -1)
-    missing = wanted - count
-    return torch.nn.functional.pad(values, (0, missing)), torch.nn.functional.pad(indices, (0, missing), value=-1)
+    missing = (0, wanted - values.shape[-1])
+    return torch.nn.functional.pad(values, missing), torch.nn.functional.pad(indices, missing, value=-1)

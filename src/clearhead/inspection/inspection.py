@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from clearhead.errors import ConfigurationError
 from clearhead.inspection.capture import inspecting, named
-from clearhead.inspection.digest import Digest
 from clearhead.inspection.notebook import grid_of_heads
 from clearhead.inspection.plain import PLAIN, Labels, PlainInspection, plain
 from clearhead.inspection.record import AttentionRecord
 from clearhead.inspection.tiles import checked_heads
 from clearhead.mechanism.masks import Span
+from clearhead.mechanism.summary import AttentionSummary
 
 MAX_FULL = 512
 
@@ -102,8 +102,8 @@ class Inspection:
         with torch.no_grad():
             return self[name].additions(self.heads)[0]
 
-    def summary(self, name: str) -> Digest:
-        """What there is to say of one attention's map at any length, of all heads; see ``inspection.digest``."""
+    def summary(self, name: str) -> AttentionSummary:
+        """What there is to say of one attention's map at any length, of all heads; see ``mechanism.summary``."""
         return self[name].summary
 
     def tile(self, name: str, rows: Span, columns: Span) -> Tensor:

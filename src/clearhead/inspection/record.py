@@ -14,8 +14,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from clearhead.inspection.digest import Digest, digest
-from clearhead.inspection.tiles import checked_heads, log_normalizers, raw_scores, weights_tile
+from clearhead.inspection.digest import digest
+from clearhead.inspection.tiles import checked_heads, raw_scores, weights_tile
 from clearhead.mechanism.attention import attention_scores, attention_weights
 from clearhead.mechanism.biases import Bias
 from clearhead.mechanism.masks import Mask, Span
@@ -23,6 +23,7 @@ from clearhead.mechanism.multihead import value_up
 from clearhead.mechanism.normalizers import Normalizer
 from clearhead.mechanism.paths import Problem
 from clearhead.mechanism.scores import Score
+from clearhead.mechanism.summary import AttentionSummary
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +82,7 @@ class AttentionRecord:
             )
 
     @cached_property
-    def log_normalizer(self) -> Tensor:
-        """log Σ exp(score) of every query (B, H, T), computed once; −inf where nothing may be seen."""
-        with torch.no_grad():
-            return log_normalizers(self.problem())
-
-    @cached_property
-    def summary(self) -> Digest:
+    def summary(self) -> AttentionSummary:
         """Log-normalisers, entropies, received mass, top keys and distances, exact, without the map; computed once."""
         with torch.no_grad():
             return digest(self.problem())
@@ -102,7 +97,7 @@ class AttentionRecord:
         Raises:
             ConfigurationError: a span or a head lies outside of the map.
         """
-        known = self.log_normalizer if self.normalize == "softmax" else None
+        known = self.summary.log_normalizer if self.normalize == "softmax" else None
         with torch.no_grad():
             return weights_tile(self.problem(), rows, columns, heads, known)
 

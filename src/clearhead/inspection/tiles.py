@@ -60,15 +60,6 @@ def weight_rows(
         yield part, normalized(masked_scores(problem, part, (0, problem.keys), chosen), problem.normalize)
 
 
-def log_normalizers(problem: Problem) -> Tensor:
-    """log Σ_j exp(score) of every query: (B, H, T); −inf where nothing may be seen."""
-    parts = [
-        torch.logsumexp(masked_scores(problem, part, (0, problem.keys)), dim=-1)
-        for part in row_spans(problem, (0, problem.queries), problem.q.shape[1])
-    ]
-    return torch.cat(parts, dim=2)
-
-
 def row_spans(problem: Problem, rows: Span, heads: int) -> Iterator[Span]:
     """``rows`` cut so that a part's map of ``heads`` heads is small; at least one part, empty where there are none."""
     per_row = max(1, problem.q.shape[0] * heads * problem.keys)
