@@ -23,7 +23,7 @@ from clearhead.models.decoder_only import DecoderOnly
 from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.tasks.language_modelling import LanguageModelling
 from clearhead.tasks.translation import Translation
-from clearhead.text.tokenizer import END, START, Tokenizer
+from clearhead.text.tokenizer import Tokenizer
 
 NEXT = "…"  # stands for the token that a hypothesis on its way was about to choose
 
@@ -53,19 +53,19 @@ def search_translation(
     model: EncoderDecoder, task: Translation, source: Sequence[int], settings: DecodingSettings, choice: Choice
 ) -> Searched:
     """Translate ids without special tokens, and keep what every hypothesis looked at."""
-    device = model.output_weight.device
+    device, symbols = model.output_weight.device, task.symbols
     with torch.inference_mode(), recording(model, model, layers=choice.layers) as recorder:
-        (found,) = generate(recorder, [source], settings, device=device, workers=1)
+        (found,) = generate(recorder, [source], settings, device=device, workers=1, symbols=symbols)
     (search,) = recorder.searches
-    read = task.source.pieces([*source, END])
+    read = task.source.pieces(symbols.surrounded(source))
 
     def looked_at(fed: Fed, written: Sequence[str]) -> Inspection:
         return _inspection(search, fed, read, written, task.target.pieces(fed), choice)
 
     inspections = []
     for hypothesis in found:
-        fed = _fed((START,), hypothesis)
-        written = task.target.pieces([*hypothesis.tokens, END])
+        fed = _fed((symbols.start,), hypothesis)
+        written = task.target.pieces([*hypothesis.tokens, symbols.ends[0]])
         inspections.append(looked_at(fed, written[: len(fed)]))
     texts = task.target.decode([hypothesis.tokens for hypothesis in found])
     beams = _beams(search, task.target, lambda fed: looked_at(fed, [*task.target.pieces(fed[1:]), NEXT]))
@@ -85,9 +85,11 @@ def search_continuation(
             f"a search can be looked at as long as prompt and continuation fit into the context of {task.context} "
             f"tokens; the prompt has {len(prompt)} and max_length is {settings.max_length}: choose a smaller one"
         )
-    device = model.output_weight.device
+    device, symbols = model.output_weight.device, task.tokenizer.symbols
     with torch.inference_mode(), recording(model, model, layers=choice.layers) as recorder:
-        (found,) = continue_prompts(recorder, [prompt], settings, context=task.context, device=device, workers=1)
+        (found,) = continue_prompts(
+            recorder, [prompt], settings, context=task.context, device=device, workers=1, symbols=symbols
+        )
     (search,) = recorder.searches
 
     def looked_at(fed: Fed) -> Inspection:
