@@ -12,6 +12,7 @@ from clearhead.errors import ShapeError
 from clearhead.layers.embedding import (
     POSITIONS,
     UNKNOWN,
+    Additions,
     Embedding,
     LearnedPositions,
     RuledPositions,
@@ -104,7 +105,9 @@ def test_a_users_rule_for_positions() -> None:
 
 def spelled(token_dropout: float = 0.0) -> Embedding:
     positions = POSITIONS["none"](LIMIT, WIDTH)
-    return Embedding(nn.Embedding(WORDS, WIDTH), positions, LIMIT, 0.0, token_dropout, Spelling(17, WIDTH))
+    return Embedding(
+        nn.Embedding(WORDS, WIDTH), positions, LIMIT, 0.0, token_dropout, Additions(spelling=Spelling(17, WIDTH))
+    )
 
 
 def test_a_word_is_its_row_and_the_mean_of_its_ngrams() -> None:

@@ -24,6 +24,9 @@ def by_hand(kind: str, layer: torch.nn.Module, rows: Tensor) -> Tensor:
         return rows[0]
     if kind == "mean":
         return rows.sum(0) / len(rows)
+    if kind == "first_tanh":
+        dense = layer.get_submodule("dense")
+        return torch.tanh(dense.weight @ rows[0] + dense.bias)
     assert isinstance(layer, AttentionPooling)
     scores = [math.exp(layer.query.weight[0] @ torch.tanh(layer.key.weight @ row + layer.key.bias)) for row in rows]
     return sum(score / sum(scores) * row for score, row in zip(scores, rows, strict=True))

@@ -44,6 +44,7 @@ def test_dropout_acts_on_the_sublayer_only(order: str) -> None:
     [
         ("relu", lambda z: z.clamp(min=0)),
         ("gelu", lambda z: z * 0.5 * (1 + torch.erf(z / 2**0.5))),
+        ("gelu_tanh", lambda z: z * 0.5 * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (z + 0.044715 * z**3)))),
         ("silu", lambda z: z / (1 + torch.exp(-z))),
     ],
 )
@@ -53,7 +54,7 @@ def test_feed_forward(activation: str, formula) -> None:
     into, out = network.into, network.out
     wanted = formula(x @ into.weight.t() + into.bias) @ out.weight.t() + out.bias
     torch.testing.assert_close(network(x), wanted)
-    assert set(ACTIVATIONS) == {"relu", "gelu", "silu"}
+    assert set(ACTIVATIONS) == {"relu", "gelu", "gelu_tanh", "silu"}
 
 
 @pytest.mark.parametrize(("gate", "activation"), list(zip(GATES, ACTIVATIONS, strict=True)))

@@ -73,6 +73,11 @@ def test_the_count_is_that_of_the_built_model(config: ModelConfig) -> None:
     assert account(config).total == count(EncoderDecoder(config))
 
 
+def biases() -> st.SearchStrategy[dict[str, bool]]:
+    names = ["query_key_value", "attention_output", "feedforward", "output"]
+    return st.fixed_dictionaries({}, optional={name: st.booleans() for name in names})
+
+
 @st.composite
 def all_kinds(draw: st.DrawFn) -> ModelConfig:
     architecture, body = draw(st.sampled_from(list(MODELS)))
@@ -90,9 +95,25 @@ def all_kinds(draw: st.DrawFn) -> ModelConfig:
         }
         if sizes["score"] == "additive":
             sizes["score_width"] = draw(st.sampled_from([None, 5]))
+        else:
+            sizes["query_key_norm"] = draw(st.booleans())
+        sizes |= {"final_norm": draw(st.sampled_from([None, False, True])), "biases": draw(biases())}
+        sizes["input"] = {
+            "norm": draw(st.booleans()) and sizes["norm"] != "batch",
+            "segments": draw(st.integers(0, 3)) if architecture == "encoder" else 0,
+            "first_position": draw(st.integers(0, 3)) if sizes["positions"] == "learned" else 0,
+        }
+        if sizes["positions"] == "t5":
+            sizes["buckets"] = {"count": draw(st.integers(4, 9)), "farthest": 11}
+        if architecture == "encoder":
+            sizes["head"] = {"kind": draw(st.sampled_from(["classes", "vocabulary", "none"]))}
     if architecture == "encoder":
-        sizes["pooling"] = draw(st.sampled_from(get_args(Pooling)))
-        sizes |= draw(st.sampled_from([{}, {"input_width": 5}, {"ngram_buckets": 17}]))
+        into: list[dict[str, int]] = [{}, {"input_width": 5}, {"ngram_buckets": 17}]
+        if sizes.get("head") == {"kind": "vocabulary"}:
+            into.pop(1)
+        else:
+            sizes["pooling"] = draw(st.sampled_from(get_args(Pooling)))
+        sizes |= draw(st.sampled_from(into))
     return ModelConfig(architecture=architecture, body=body, max_positions=7, **sizes)
 
 

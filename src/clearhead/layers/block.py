@@ -16,7 +16,7 @@ from clearhead.mechanism.positions import Relative
 
 @dataclass(frozen=True, slots=True)
 class BlockSizes:
-    """What a block is made of."""
+    """What a block is made of, and whether a norm ends the stack."""
 
     heads: HeadSizes
     feedforward: int
@@ -27,6 +27,8 @@ class BlockSizes:
     attention_dropout: float
     feedforward_dropout: float
     norm: str = "layer"
+    final_norm: bool = False
+    feedforward_bias: bool = True
     weighting: Weighting = SCALED_DOT
 
     def residual(self) -> nn.Module:
@@ -35,7 +37,8 @@ class BlockSizes:
 
     def network(self) -> nn.Module:
         """The feed-forward network of this block."""
-        return feedforward(self.heads.width, self.feedforward, self.activation, self.feedforward_dropout)
+        width, hidden = self.heads.width, self.feedforward
+        return feedforward(width, hidden, self.activation, self.feedforward_dropout, self.feedforward_bias)
 
 
 class EncoderBlock(nn.Module):

@@ -2,7 +2,8 @@
 
 Sinusoidal positions are section 3.5 of arXiv 1706.03762; learned ones are a second matrix; those that act inside
 attention are ``mechanism.positions``'. Embeddings are scaled by √W so that tied matrices serve as output weights too
-(section 3.4). A word may bring the character n-grams it is spelled with (arXiv 1607.04606); input that is vectors
+(section 3.4), or by another number; a segment may have a row of its own, and the sum may be normalised (BERT,
+arXiv 1810.04805). A word may bring the character n-grams it is spelled with (arXiv 1607.04606); input that is vectors
 already is put through one linear map.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -38,19 +40,29 @@ class SinusoidalPositions(nn.Module):
         return self.table[places]
 
 
-class LearnedPositions(nn.Module):
-    """A trainable row for each position."""
+class SinusoidalHalves(SinusoidalPositions):
+    """The same numbers with all sines in front of all cosines, the layout of Marian."""
 
     def __init__(self, positions: int, width: int) -> None:
+        nn.Module.__init__(self)
+        table = sinusoids(positions, width)
+        self.register_buffer("table", torch.cat((table[:, 0::2], table[:, 1::2]), dim=1), persistent=False)
+
+
+class LearnedPositions(nn.Module):
+    """A trainable row for each position; ``first`` rows in front of them belong to none."""
+
+    def __init__(self, positions: int, width: int, first: int = 0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(positions, width))
+        self.first = first
+        self.weight = nn.Parameter(torch.empty(first + positions, width))
 
     def forward(self, start: int, count: int) -> Tensor:
-        return self.weight[start : start + count]
+        return self.weight[self.first + start : self.first + start + count]
 
     def rows(self, places: Tensor) -> Tensor:
         """For places (B, T) int64: (B, T, W)."""
-        return nn.functional.embedding(places, self.weight)
+        return nn.functional.embedding(places + self.first, self.weight)
 
 
 class NoPositions(nn.Module):
@@ -91,16 +103,27 @@ class RuledPositions(nn.Module):
 
 POSITIONS: dict[str, type[nn.Module]] = {
     "sinusoidal": SinusoidalPositions,
+    "sinusoidal_halves": SinusoidalHalves,
     "learned": LearnedPositions,
     "none": NoPositions,
 }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Additions:
+    """What joins a token's row: the rows of n-grams and of segments; and the norm of the sum. None for none."""
+
+    spelling: Spelling | None = None
+    segments: nn.Embedding | None = None
+    norm: nn.Module | None = None
+
+
 class Embedding(nn.Module):
     """ids (B, T) int64 → (B, T, W). ``tokens`` is handed in so that it can be shared (tied).
 
-    ``spelling`` gives every word the mean of its n-grams' rows on top. With ``token_dropout`` a token is taken for an
-    unknown one with that probability in training; its n-grams stay, so that the model learns to go by them.
+    ``scale`` multiplies its rows; √W when not given. ``spelling`` gives every word the mean of its n-grams' rows on
+    top. With ``token_dropout`` a token is taken for an unknown one with that probability in training; its n-grams stay,
+    so that the model learns to go by them.
     """
 
     def __init__(
@@ -110,32 +133,63 @@ class Embedding(nn.Module):
         limit: int,
         dropout: float,
         token_dropout: float = 0.0,
-        spelling: Spelling | None = None,
+        additions: Additions | None = None,
+        scale: float | None = None,
     ) -> None:
         super().__init__()
+        additions = additions or Additions()
         self.tokens = tokens
         self.positions = positions
         self.limit = limit
-        self.scale = math.sqrt(tokens.embedding_dim)
+        self.scale = math.sqrt(tokens.embedding_dim) if scale is None else scale
         self.dropout = Dropout(dropout)
         self.token_dropout = token_dropout
-        self.spelling = spelling
+        self.spelling = additions.spelling
+        self.segments = additions.segments
+        self.norm = additions.norm
 
     def forward(
-        self, ids: Tensor, start: int = 0, *, places: Tensor | None = None, ngrams: Tensor | None = None
+        self,
+        ids: Tensor,
+        start: int = 0,
+        *,
+        places: Tensor | None = None,
+        ngrams: Tensor | None = None,
+        segments: Tensor | None = None,
     ) -> Tensor:
-        """The first token stands at ``start``, or each where ``places`` (B, T) says; ``ngrams`` is (B, T, N) int64.
+        """The first token stands at ``start``, or each where ``places`` (B, T) says; ``ngrams`` is (B, T, N) int64;
+        ``segments`` (B, T) int64 numbers each token's segment, all 0 when not given.
 
         Raises:
-            ShapeError: more positions than there are, or n-grams that do not fit.
+            ShapeError: more positions than there are, or n-grams or segments that do not fit.
         """
         check_room(start + ids.shape[-1], self.limit)
         where = self.positions(start, ids.shape[-1]) if places is None else self.positions.rows(places)  # type: ignore[operator]
         x = self.tokens(self._some_unknown(ids))
         if self.spelling is not None:
             x = x + self.spelling(ids, ngrams)
-        y: Tensor = self.dropout(x * self.scale + where)
-        return y
+        y: Tensor = x * self.scale + where
+        y = y if self.segments is None and segments is None else y + self._of_segments(ids, segments)
+        y = y if self.norm is None else self.norm(y)
+        dropped: Tensor = self.dropout(y)
+        return dropped
+
+    def _of_segments(self, ids: Tensor, segments: Tensor | None) -> Tensor:
+        if self.segments is None:
+            raise ShapeError("this model has no segments (input.segments is 0), but segments were given")
+        if segments is None:
+            return self.segments.weight[0]
+        if segments.shape != ids.shape or segments.dtype != torch.int64:
+            raise ShapeError(
+                f"segments must be int64 of shape {tuple(ids.shape)}, one number a token, "
+                f"got {segments.dtype} {tuple(segments.shape)}"
+            )
+        count = self.segments.num_embeddings
+        if segments.numel() and segments.device.type == "cpu" and not 0 <= segments.min() <= segments.max() < count:
+            low, high = int(segments.min()), int(segments.max())
+            raise ShapeError(f"segments must lie in 0 … {count - 1} (input.segments), got {low} … {high}")
+        rows: Tensor = self.segments(segments)
+        return rows
 
     def _some_unknown(self, ids: Tensor) -> Tensor:
         if not (self.training and self.token_dropout):

@@ -1,8 +1,9 @@
 """From a vector a position to fewer: one a sequence (N → 1), or one a word where words are cut into pieces.
 
-mean, first: as they say. attention: each position is scored by u · tanh(W h + b) with a learned u, and the softmax of
-the scores weighs them (Yang et al. 2016, "Hierarchical attention networks", equations 5–7). Padding counts for nothing;
-where there is nothing real, the result is 0.
+mean, first: as they say. first_tanh: tanh(W first + b), as on top of BERT (arXiv 1810.04805). attention: each position
+is scored by u · tanh(W h + b) with a learned u, and the softmax of the scores weighs them (Yang et al. 2016,
+"Hierarchical attention networks", equations 5–7). Padding counts for nothing; where there is nothing real, the result
+is 0.
 """
 
 from __future__ import annotations
@@ -42,6 +43,19 @@ class FirstPooling(nn.Module):
         return taken.masked_fill(~real.any(1)[:, None], 0.0)
 
 
+class FirstTanhPooling(nn.Module):
+    """The first real position through one linear map and tanh: (B, T, W), real (B, T) bool or None → (B, W)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = FirstPooling(width)
+        self.dense = nn.Linear(width, width)
+
+    def forward(self, states: Tensor, real: Tensor | None = None) -> Tensor:
+        pooled = torch.tanh(self.dense(self.first(states, real)))
+        return pooled if real is None else pooled.masked_fill(~real.any(1)[:, None], 0.0)
+
+
 class AttentionPooling(nn.Module):
     """A learned query looks at all real positions: (B, T, W), real (B, T) bool or None for all → (B, W)."""
 
@@ -65,7 +79,12 @@ class AttentionPooling(nn.Module):
         return torch.einsum("bt,btw->bw", weights, states)
 
 
-POOLING: dict[str, type[nn.Module]] = {"mean": MeanPooling, "first": FirstPooling, "attention": AttentionPooling}
+POOLING: dict[str, type[nn.Module]] = {
+    "mean": MeanPooling,
+    "first": FirstPooling,
+    "first_tanh": FirstTanhPooling,
+    "attention": AttentionPooling,
+}
 
 
 def first_pieces(states: Tensor, words: Tensor) -> Tensor:

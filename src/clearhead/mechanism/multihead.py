@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from clearhead.mechanism.biases import Bias
 from clearhead.mechanism.cache import LayerCache
+from clearhead.mechanism.head_norm import HeadNorm
 from clearhead.mechanism.masks import Mask
 from clearhead.mechanism.normalizers import Normalizer
 from clearhead.mechanism.paths import Problem, choose
@@ -26,13 +27,20 @@ from clearhead.mechanism.scores import Additive, Bilinear, Score, ScoreFunction
 
 @dataclass(frozen=True, slots=True)
 class HeadSizes:
-    """Widths of one multi-head attention: W in and out, H query heads, G key/value heads, D per key, M per value."""
+    """Widths of one multi-head attention: W in and out, H query heads, G key/value heads, D per key, M per value.
+
+    ``bias`` and ``output_bias`` say whether W_q, W_k, W_v and whether W_o add one; ``norm_epsilon`` is that of the
+    norms of queries and keys in self-attention, None for no norms.
+    """
 
     width: int
     heads: int
     groups: int
     key: int
     value: int
+    bias: bool = True
+    output_bias: bool = True
+    norm_epsilon: float | None = None
 
     @property
     def projected(self) -> tuple[int, int, int]:
@@ -97,9 +105,11 @@ class SelfAttention(nn.Module):
     def __init__(self, sizes: HeadSizes, dropout: float = 0.0, weighting: Weighting = SCALED_DOT) -> None:
         super().__init__()
         self.sizes = sizes
-        self.query_key_value = nn.Linear(sizes.width, sum(sizes.projected))
+        self.query_key_value = nn.Linear(sizes.width, sum(sizes.projected), bias=sizes.bias)
+        epsilon = sizes.norm_epsilon
+        self.query_norm, self.key_norm = (None if epsilon is None else HeadNorm(sizes.key, epsilon) for _ in range(2))
         self.step = AttentionStep(dropout, weighting.scorer(sizes), weighting.normalize)
-        self.output = nn.Linear(sizes.heads * sizes.value, sizes.width)
+        self.output = nn.Linear(sizes.heads * sizes.value, sizes.width, bias=sizes.output_bias)
 
     def forward(
         self, x: Tensor, mask: Mask | None = None, cache: LayerCache | None = None, relative: Relative | None = None
@@ -107,6 +117,8 @@ class SelfAttention(nn.Module):
         """x (B, T, W) → (B, T, W); with a cache, x holds only the new positions, and so does ``relative``."""
         q, k, v = self.query_key_value(x).split(self.sizes.projected, dim=-1)
         q, k, v = split_heads(q, self.sizes.heads), split_heads(k, self.sizes.groups), split_heads(v, self.sizes.groups)
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k = self.query_norm(q), self.key_norm(k)
         if relative is not None and relative.turn is not None:
             q, k = relative.turn(q), relative.turn(k)
         if cache is not None:
@@ -123,10 +135,10 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.sizes = sizes
         queries, keys, values = sizes.projected
-        self.query = nn.Linear(sizes.width, queries)
-        self.key_value = nn.Linear(sizes.width, keys + values)
+        self.query = nn.Linear(sizes.width, queries, bias=sizes.bias)
+        self.key_value = nn.Linear(sizes.width, keys + values, bias=sizes.bias)
         self.step = AttentionStep(dropout, weighting.scorer(sizes), weighting.normalize)
-        self.output = nn.Linear(sizes.heads * sizes.value, sizes.width)
+        self.output = nn.Linear(sizes.heads * sizes.value, sizes.width, bias=sizes.output_bias)
 
     def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys (B, G, S, D) and values (B, G, S, M) of the sequence attended to, (B, S, W); once per sentence."""
@@ -151,5 +163,5 @@ def join_heads(x: Tensor) -> Tensor:
 
 
 def value_up(output: nn.Linear, heads: int) -> Tensor:
-    """W_o by head: (H, M, W); head h adds z_h @ value_up[h] to the residual stream, and the bias is added once."""
+    """W_o by head: (H, M, W); head h adds z_h @ value_up[h] to the residual stream, and a bias is added once."""
     return torch.stack(output.weight.t().chunk(heads, dim=0))

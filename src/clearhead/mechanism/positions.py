@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from clearhead.mechanism import biases
 from clearhead.mechanism.biases import Bias, ByDistance
+from clearhead.mechanism.stretch import Stretch, as_they_are
 
+BASE = 10000.0  # of rotary frequencies
 BUCKETS, FARTHEST = 32, 128  # of T5: distances from FARTHEST on share the last bucket
 
 
@@ -41,15 +43,17 @@ class RelativePositions(nn.Module, ABC):
 
 
 class Rotary(RelativePositions):
-    """Columns c and c + D/2 of queries and keys, taken as a plane, are turned by position · 10000^(−2c/D)."""
+    """Columns c and c + D/2 of queries and keys, taken as a plane, are turned by position · ``base``^(−2c/D)."""
 
-    def __init__(self, key_width: int) -> None:
+    def __init__(self, key_width: int, base: float = BASE, stretch: Stretch = as_they_are) -> None:
         super().__init__()
         self.key_width = key_width
+        self.base = base
+        self.stretch = stretch
 
     def at(self, start: int, count: int, like: Tensor) -> Relative:
         places = torch.arange(start, start + count, dtype=torch.float64, device=like.device)
-        angles = places[:, None] * frequencies(self.key_width, like.device)
+        angles = places[:, None] * self.stretch(frequencies(self.key_width, like.device, self.base))
         dtype = torch.promote_types(like.dtype, torch.float32)
         cosine, sine = angles.cos().to(dtype), angles.sin().to(dtype)
         return Relative(turn=lambda x: turned(x, cosine, sine))
@@ -69,13 +73,17 @@ class Alibi(RelativePositions):
 class Buckets(RelativePositions):
     """T5's: ``table`` (32, H) of numbers added to the scores; half of its rows look ahead unless ``causal``."""
 
-    def __init__(self, heads: int, *, causal: bool) -> None:
+    def __init__(self, heads: int, *, causal: bool, buckets: int = BUCKETS, farthest: int = FARTHEST) -> None:
         super().__init__()
         self.causal = causal
-        self.table = nn.Parameter(torch.zeros(BUCKETS, heads))
+        self.farthest = farthest
+        self.table = nn.Parameter(torch.zeros(buckets, heads))
 
     def at(self, start: int, count: int, like: Tensor) -> Relative:
-        return Relative(bias=biases.relative(self.table, lambda distances: bucket(distances, self.causal), start))
+        return Relative(bias=biases.relative(self.table, self._bucket, start))
+
+    def _bucket(self, distances: Tensor) -> Tensor:
+        return bucket(distances, self.causal, len(self.table), self.farthest)
 
 
 class ByRule(RelativePositions):
@@ -90,10 +98,10 @@ class ByRule(RelativePositions):
         return Relative(bias=biases.by_distance(self.rule, self.heads, start))
 
 
-def frequencies(key_width: int, device: torch.device) -> Tensor:
-    """θ of every plane, (D/2,) float64: 10000^(−2c/D)."""
+def frequencies(key_width: int, device: torch.device, base: float = BASE) -> Tensor:
+    """θ of every plane, (D/2,) float64: base^(−2c/D)."""
     columns = torch.arange(0, key_width, 2, dtype=torch.float64, device=device)
-    return torch.exp(columns * (-math.log(10000.0) / key_width))
+    return torch.exp(columns * (-math.log(base) / key_width))
 
 
 def turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -112,15 +120,15 @@ def slopes(heads: int) -> Tensor:
     return torch.tensor([2.0**-exponent for exponent in exponents])
 
 
-def bucket(distances: Tensor, causal: bool) -> Tensor:
+def bucket(distances: Tensor, causal: bool, buckets: int = BUCKETS, farthest: int = FARTHEST) -> Tensor:
     """T5's bucket of each distance j − i: near ones have one each, farther ones share in logarithmic steps.
 
     Both ways half of the buckets look back and half ahead; a causal stack has them all for looking back.
     """
-    one_way = BUCKETS if causal else BUCKETS // 2
+    one_way = buckets if causal else buckets // 2
     ahead = torch.zeros_like(distances) if causal else (distances > 0) * one_way
     steps = (-distances).clamp(min=0) if causal else distances.abs()
     exact = one_way // 2
-    ratio = torch.log(steps.clamp(min=1).float() / exact) / math.log(FARTHEST / exact)
+    ratio = torch.log(steps.clamp(min=1).float() / exact) / math.log(farthest / exact)
     shared = exact + (ratio * (one_way - exact)).long()
     return ahead + torch.where(steps < exact, steps, shared.clamp(max=one_way - 1))

@@ -16,7 +16,8 @@ from clearhead.mechanism.textbook import repeat_heads
 
 
 def value_down(projection: nn.Linear, sizes: HeadSizes) -> tuple[Tensor, Tensor]:
-    """W_v by head, (H, W, M), and its bias, (H, 1, M); heads that share a value head show the same one.
+    """W_v by head, (H, W, M), and its bias, (H, 1, M), 0 where there is none; heads that share a value head show the
+    same one.
 
     ``projection`` is the packed one, ``query_key_value`` or ``key_value``: the values are its last G · M outputs.
     """
@@ -27,7 +28,8 @@ def value_down(projection: nn.Linear, sizes: HeadSizes) -> tuple[Tensor, Tensor]
             f"got one from {projection.in_features} to {projection.out_features}"
         )
     weight = projection.weight[-count:].view(1, sizes.groups, sizes.value, sizes.width).transpose(2, 3)
-    bias = projection.bias[-count:].view(1, sizes.groups, 1, sizes.value)
+    values = weight.new_zeros(count) if projection.bias is None else projection.bias[-count:]
+    bias = values.view(1, sizes.groups, 1, sizes.value)
     return repeat_heads(weight, sizes.heads)[0], repeat_heads(bias, sizes.heads)[0]
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from clearhead.mechanism.positions import BUCKETS
 from clearhead.models.config import GATED, ModelConfig
 
 Counts = dict[str, int]
 NORM_ROWS = {"layer": 2, "rms": 1, "batch": 2, "none": 0}  # parameters of a norm, in widths
+POOLING = {"attention": 2, "first_tanh": 1}  # rows of a pooling with weights, beside its square matrix
 STATISTICS_ROWS = 2  # of batch normalisation, beside its parameters
 
 
@@ -69,12 +69,12 @@ def layers_of(config: ModelConfig) -> tuple[int, int]:
 
 
 def _attention(config: ModelConfig) -> int:
-    """Parameters of one multi-head attention: W_q, W_k, W_v, W_o with biases, and the score's. The head count does not
-    enter when D = M = W / H and the score has no weights."""
+    """Parameters of one multi-head attention: W_q, W_k, W_v, W_o, their biases, and the score's. The head count does
+    not enter when D = M = W / H and the score has no weights."""
     queries = config.heads * config.head_width
     keys, values = config.kv_heads * config.head_width, config.kv_heads * config.value_head_width
-    into = (config.width + 1) * (queries + keys + values)
-    out = (config.heads * config.value_head_width + 1) * config.width
+    into = (config.width + config.biases.query_key_value) * (queries + keys + values)
+    out = (config.heads * config.value_head_width + config.biases.attention_output) * config.width
     return into + out + config.heads * _score(config)
 
 
@@ -86,15 +86,26 @@ def _score(config: ModelConfig) -> int:
 
 def _feedforward(config: ModelConfig) -> int:
     into = 2 if config.activation in GATED else 1
-    return (config.width + 1) * into * config.feedforward + (config.feedforward + 1) * config.width
+    bias = config.biases.feedforward
+    return (config.width + bias) * into * config.feedforward + (config.feedforward + bias) * config.width
 
 
 def _norms(config: ModelConfig) -> int:
-    """How many norms there are: one a sublayer, and one at the end of each pre-norm stack."""
+    """How many norms there are: one a sublayer, one at the end of a stack, at its input, in the transform of a head."""
     encoder, decoder = layers_of(config)
     stacks = 2 if config.architecture == "encoder-decoder" else 1
     cross = decoder if stacks == 2 else 0
-    return 2 * encoder + 2 * decoder + cross + (stacks if config.norm_order == "pre" else 0)
+    at_input = stacks * config.input.norm * (config.input_width is None)
+    return 2 * encoder + 2 * decoder + cross + stacks * config.ends_in_norm + at_input + _transforms(config)
+
+
+def _transforms(config: ModelConfig) -> bool:
+    return config.architecture == "encoder" and config.head.kind == "vocabulary"
+
+
+def _norms_of_heads(config: ModelConfig) -> int:
+    """Parameters of the norms of queries and keys, in every self-attention."""
+    return 2 * config.head_width * sum(layers_of(config)) * config.query_key_norm
 
 
 def _keeps_statistics(config: ModelConfig) -> bool:
@@ -106,22 +117,37 @@ def _ends(config: ModelConfig) -> Counts:
     width, both = config.width, config.architecture == "encoder-decoder"
     tokens = config.architecture != "decoder" and config.input_width is None
     target = 0 if config.architecture == "encoder" else config.target_vocabulary * width
-    pooling = width * width + 2 * width if config.pooling == "attention" else 0
-    classes = (width + 1) * config.classes if config.architecture == "encoder" else 0
     return {
         "source embedding": config.source_vocabulary * width if tokens else 0,
+        "segments": config.input.segments * width if tokens else 0,
         "n-grams": config.ngram_buckets * width,
         "input map": (config.input_width + 1) * width if config.input_width else 0,
         "target embedding": 0 if both and config.tie == "all" else target,
-        "pooling": pooling,
-        "output matrix": classes + (target if config.tie == "none" else 0),
+        "pooling": width * (width + POOLING[config.pooling]) if config.pooling in POOLING else 0,
+        "head": width * (width + 1) if _transforms(config) else 0,
+        "output matrix": _output(config),
     }
+
+
+def _output(config: ModelConfig) -> int:
+    """Parameters of the output matrix and its bias; a matrix that is an embedding too has been counted there."""
+    rows, bias = _entries(config), config.output_bias
+    tied = config.tie != "none" and (config.architecture != "encoder" or _transforms(config))
+    return rows * (bias + (0 if tied else config.width))
+
+
+def _entries(config: ModelConfig) -> int:
+    """What the output matrix scores: classes, or the entries of a vocabulary."""
+    if config.architecture != "encoder":
+        return config.target_vocabulary
+    return {"classes": config.classes, "vocabulary": config.source_vocabulary, "none": 0}[config.head.kind]
 
 
 def _parameters(config: ModelConfig) -> Counts:
     encoder, decoder = layers_of(config)
     stacks = 2 if config.architecture == "encoder-decoder" else 1
-    positions = {"learned": config.max_positions * config.width, "t5": BUCKETS * config.heads}
+    learned = (config.input.first_position + config.max_positions) * config.width
+    positions = {"learned": learned, "t5": config.buckets.count * config.heads}
     return _ends(config) | {
         "positions": stacks * positions.get(config.positions, 0),
         "encoder attention": encoder * _attention(config),
@@ -129,7 +155,7 @@ def _parameters(config: ModelConfig) -> Counts:
         "decoder self-attention": decoder * _attention(config),
         "decoder cross-attention": decoder * _attention(config) if stacks == 2 else 0,
         "decoder feed-forward": decoder * _feedforward(config),
-        "norms": _norms(config) * NORM_ROWS[config.norm] * config.width,
+        "norms": _norms(config) * NORM_ROWS[config.norm] * config.width + _norms_of_heads(config),
     }
 
 
@@ -168,12 +194,12 @@ def _seen(config: ModelConfig, length: int, *, causal: bool) -> int:
 
 
 def _flops_of_ends(config: ModelConfig) -> Counts:
-    entries = config.classes if config.architecture == "encoder" else config.target_vocabulary
-    pooling = 2 * config.width * (config.width + 2) if config.pooling == "attention" else 0
+    pooling = {"attention": config.width + 2, "first_tanh": config.width}.get(config.pooling, 0)
     return {
         "input map": 2 * config.width * (config.input_width or 0),
-        "pooling": pooling,
-        "output matrix": 2 * config.width * entries,
+        "pooling": 2 * config.width * pooling,
+        "head": 2 * config.width * config.width if _transforms(config) else 0,
+        "output matrix": 2 * config.width * _entries(config),
     }
 
 

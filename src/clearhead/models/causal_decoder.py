@@ -11,7 +11,7 @@ from clearhead.mechanism import masks
 from clearhead.mechanism.cache import KeyValueCache
 from clearhead.mechanism.positions import RelativePositions
 from clearhead.models.parts import final_norm
-from clearhead.models.sight import Sight
+from clearhead.models.sight import Sight, keys_of, places_among
 
 
 class CausalDecoder(nn.Module):
@@ -27,12 +27,21 @@ class CausalDecoder(nn.Module):
         self.positions = positions
         self.sight = sight
 
-    def forward(self, ids: Tensor, documents: Tensor | None = None, real: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        ids: Tensor,
+        documents: Tensor | None = None,
+        real: Tensor | None = None,
+        *,
+        shown: Tensor | None = None,
+    ) -> Tensor:
         """``documents`` (B, T) int64 numbers the documents packed into a row: no position sees another document, and
-        positions count from 0 in each. ``real`` (B, T) bool is for norms that look at several positions."""
+        positions count from 0 in each. ``real`` (B, T) bool is for norms that look at several positions. Where
+        ``shown`` (B, T) bool is False nobody looks, and no position is counted."""
         places = None if documents is None else places_within(documents)
+        places = places_among(shown) if documents is None and shown is not None else places
         x = self.embedding(ids, places=places)
-        mask = self.sight.whole(None if documents is None else masks.documents(documents))
+        mask = self.sight.whole(None if documents is None else masks.documents(documents), keys_of(shown))
         relative = None if self.positions is None else self.positions.at(0, ids.shape[1], x)
         for block in self.blocks:
             x = block(x, mask, None, relative, real)

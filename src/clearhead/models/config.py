@@ -6,17 +6,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from clearhead.models.details import BiasSettings, BucketSettings, HeadSettings, InputSettings, RotarySettings
 from clearhead.settings import Settings
 
 Architecture = Literal["encoder-decoder", "encoder", "decoder"]
 Body = Literal["transformer", "lstm"]
 Score = Literal["dot", "scaled_dot", "additive", "bilinear"]
 Normalizer = Literal["softmax", "relu", "relu_mean", "sigmoid", "sparsemax", "entmax15"]
-Positions = Literal["sinusoidal", "learned", "rotary", "alibi", "t5", "none"]
-Activation = Literal["relu", "gelu", "silu", "reglu", "geglu", "swiglu"]
+Positions = Literal["sinusoidal", "sinusoidal_halves", "learned", "rotary", "alibi", "t5", "none"]
+Activation = Literal["relu", "gelu", "gelu_tanh", "silu", "reglu", "geglu", "geglu_tanh", "swiglu"]
 Norm = Literal["layer", "rms", "batch", "none"]
 NormOrder = Literal["pre", "post"]
-Pooling = Literal["none", "mean", "first", "attention"]
+Pooling = Literal["none", "mean", "first", "first_tanh", "attention"]
 WordPooling = Literal["first", "mean"]
 Ties = Literal["all", "target", "none"]
 Initialisation = Literal[
@@ -27,8 +28,9 @@ Size = Annotated[int, Field(ge=1, le=1 << 20)]
 Layers = Annotated[int, Field(ge=0, le=1024)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
-GATED = ("reglu", "geglu", "swiglu")
+GATED = ("reglu", "geglu", "geglu_tanh", "swiglu")
 OF_ATTENTION = ("positions", "score", "score_width", "normalizer", "window", "mask_self")  # what an LSTM has not
+OF_TRANSFORMERS = ("biases", "input", "rotary", "buckets", "head", "query_key_norm", "final_norm")
 OF_ENCODERS = ("input_width", "pooling", "ngram_buckets", "token_dropout")
 
 
@@ -42,6 +44,9 @@ class ModelConfig(Settings):
     ``tie`` says which matrices are one: "all" (source embedding = target embedding = output, needs one shared
     vocabulary; section 3.4 of arXiv 1706.03762), "target" (target embedding = output), "none".
     ``window`` lets a position see at most so many neighbours on each side, ``mask_self`` hides it from itself.
+    ``query_key_norm`` puts every head's queries and keys through RMSNorm with a learned gain before they are turned
+    (Qwen3). ``final_norm`` says whether a norm ends each stack; when left out, a pre-norm stack has one. The tables
+    ``biases``, ``input``, ``rotary``, ``buckets`` and ``head`` are ``models.details``'.
     """
 
     architecture: Architecture = "encoder-decoder"
@@ -63,8 +68,14 @@ class ModelConfig(Settings):
     norm: Norm = "layer"
     norm_order: NormOrder = "pre"
     norm_epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-6
+    final_norm: bool | None = None
+    query_key_norm: bool = False
+    biases: BiasSettings = BiasSettings()
     positions: Positions = "sinusoidal"
     max_positions: Size = 1024
+    rotary: RotarySettings = RotarySettings()
+    buckets: BucketSettings = BucketSettings()
+    input: InputSettings = InputSettings()
     dropout: Probability = 0.1
     embedding_dropout: Probability | None = None
     attention_dropout: Probability = 0.0
@@ -74,6 +85,7 @@ class ModelConfig(Settings):
     word_pooling: WordPooling = "first"
     input_width: Size | None = None
     ngram_buckets: Annotated[int, Field(ge=0, le=1 << 24)] = 0
+    head: HeadSettings = HeadSettings()
     tie: Ties = "all"
     initialisation: Initialisation = "xavier_uniform"
     initial_std: Annotated[float, Field(gt=0, le=10)] = 0.02
@@ -101,10 +113,25 @@ class ModelConfig(Settings):
         """E, the width inside the tanh of the additive score."""
         return self.score_width or self.head_width
 
+    @property
+    def ends_in_norm(self) -> bool:
+        """Whether a norm ends each stack: in pre-norm nothing else normalises the stream."""
+        return self.norm_order == "pre" if self.final_norm is None else self.final_norm
+
+    @property
+    def output_bias(self) -> bool:
+        """Whether the output matrix has a bias."""
+        return self.architecture == "encoder" if self.biases.output is None else self.biases.output
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        for check in (self._check_heads, self._check_score, self._check_ties, self._check_encoder, self._check_body):
-            check()
+        self._check_heads()
+        self._check_score()
+        self._check_positions()
+        self._check_ties()
+        self._check_encoder()
+        self._check_head()
+        self._check_body()
         return self
 
     def _check_heads(self) -> None:
@@ -117,6 +144,8 @@ class ModelConfig(Settings):
             )
         if self.heads % self.kv_heads:
             raise ValueError(f"key_value_heads {self.kv_heads} must divide heads {self.heads}")
+        if self.query_key_norm and self.score == "additive":
+            raise ValueError('query_key_norm is for scores that are products, but score is "additive": leave it out')
         if self.positions == "rotary" and self.head_width % 2:
             raise ValueError(
                 f'positions = "rotary" turns pairs of columns, so the width of keys must be even, '
@@ -128,6 +157,17 @@ class ModelConfig(Settings):
             raise ValueError(
                 f'score_width is the width inside the additive score, but score is "{self.score}": leave it out'
             )
+
+    def _check_positions(self) -> None:
+        for name, kind in (("rotary", "rotary"), ("buckets", "t5")):
+            if self.positions != kind:
+                self._refuse_changed(name, f'needs positions = "{kind}", got "{self.positions}"')
+        if self.input.first_position and self.positions != "learned":
+            raise ValueError(
+                f'input.first_position is about learned positions, got positions = "{self.positions}": leave it out'
+            )
+        if self.input.norm and self.norm == "batch":
+            raise ValueError('input.norm goes by single positions, but norm is "batch": leave one of them out')
 
     def _check_ties(self) -> None:
         both = self.architecture == "encoder-decoder"
@@ -141,6 +181,9 @@ class ModelConfig(Settings):
         if self.architecture != "encoder":
             for name in OF_ENCODERS:
                 self._refuse_changed(name, f'needs architecture = "encoder", got "{self.architecture}"')
+            for name, value in (("segments", self.input.segments), ("skip_padding", self.input.skip_padding)):
+                if value:
+                    raise ValueError(f'input.{name} needs architecture = "encoder", got "{self.architecture}"')
         if self.input_width is not None:
             for name in ("ngram_buckets", "token_dropout"):
                 self._refuse_changed(
@@ -149,9 +192,21 @@ class ModelConfig(Settings):
         if self.ngram_buckets == 1:
             raise ValueError("ngram_buckets must be 0 (none) or at least 2, as number 0 stands for no n-gram, got 1")
 
+    def _check_head(self) -> None:
+        if self.architecture != "encoder" and self.head.kind != "classes":
+            raise ValueError(f'head.kind needs architecture = "encoder", got "{self.architecture}": leave it out')
+        if self.architecture == "encoder" and self.head.scale != 1.0:
+            raise ValueError('head.scale is for an output over words, but architecture is "encoder": leave it out')
+        if self.head.kind == "vocabulary" and (self.pooling != "none" or self.input_width is not None):
+            raise ValueError(
+                'head.kind = "vocabulary" scores tokens, one at each position: leave out pooling and input_width'
+            )
+
     def _check_body(self) -> None:
         if self.body != "lstm":
             return
+        for name in OF_TRANSFORMERS:
+            self._refuse_changed(name, 'belongs to Transformers, but body is "lstm"')
         for name in OF_ATTENTION:
             self._refuse_changed(name, 'belongs to self-attention, but body is "lstm"')
         if self.architecture != "decoder" and self.width % 2:
@@ -166,4 +221,5 @@ class ModelConfig(Settings):
         """Refuse a setting that has no meaning here, unless it stands at its default."""
         value, default = getattr(self, name), type(self).model_fields[name].default
         if value != default:
-            raise ValueError(f"{name} {why}: leave {name} = {value!r} out")
+            shown = name if isinstance(value, Settings) else f"{name} = {value!r}"
+            raise ValueError(f"{name} {why}: leave {shown} out")

@@ -58,25 +58,36 @@ class DecoderOnly(WithOutput):
             positions,
             sight(config, causal=True),
         )
-        self.output = nn.Linear(config.width, config.target_vocabulary, bias=False)
+        self.output = nn.Linear(config.width, config.target_vocabulary, bias=config.output_bias)
         initialise(self, config)
         if config.tie != "none":
             self.output.weight = tokens.weight
 
-    def hidden(self, ids: Tensor, *, documents: Tensor | None = None) -> Tensor:
+    def hidden(self, ids: Tensor, *, documents: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """The states before the output matrix: (B, T, W).
 
         ``documents`` (B, T) int64 numbers the documents that are packed into a row; they do not see each other.
+        ``mask`` (B, T) bool says which positions are real; padding may stand on either side, as positions are counted
+        over the real ones. Without it only what stands behind a text may be padding, which no text then sees.
         """
         check_ids("ids", ids, self.config.target_vocabulary)
         check_documents(documents, ids)
-        hidden: Tensor = self.decoder(ids, documents, ids != PADDING if needs_padding(self.config) else None)
-        return hidden
+        real = real_positions(mask, ids)
+        counted = ids != PADDING if real is None and needs_padding(self.config) else real
+        hidden: Tensor = self.decoder(ids, documents, counted, shown=real)
+        return self.scaled(hidden, self.config.head.scale)
 
-    def logits(self, ids: Tensor, *, documents: Tensor | None = None) -> Tensor:
+    def logits(self, ids: Tensor, *, documents: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Scores of every vocabulary entry as the next token at every position: (B, T, V)."""
-        logits: Tensor = self.output(self.hidden(ids, documents=documents))
+        logits: Tensor = self.output(self.hidden(ids, documents=documents, mask=mask))
         return logits
+
+    def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        """The last layer's states: (B, T) → (B, T, W)."""
+        check_ids("ids", ids, self.config.target_vocabulary)
+        real = real_positions(mask, ids)
+        states: Tensor = self.decoder(ids, None, real, shown=real)
+        return states
 
     forward = logits
 
@@ -95,6 +106,7 @@ class DecoderOnly(WithOutput):
         """Feed one token to each hypothesis, (B, K) int64 → logits of the next, (B, K, V); the state moves on."""
         check_fed(tokens, (state.sentences, state.beam))
         hidden = self.decoder.extend(tokens.reshape(-1, 1), state.cache).view(*tokens.shape, -1)
+        hidden = self.scaled(hidden, self.config.head.scale)
         return F.linear(hidden, self.output_weight, self.output_bias)
 
 

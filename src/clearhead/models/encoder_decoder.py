@@ -72,7 +72,7 @@ class EncoderDecoder(SourceToTarget):
         self.decoder = CrossDecoder(
             embedding(config, target, rules), sizes, config.decoder_layers, back, sight(config, causal=True)
         )
-        self.output = nn.Linear(config.width, config.target_vocabulary, bias=False)
+        self.output = nn.Linear(config.width, config.target_vocabulary, bias=config.output_bias)
         initialise(self, config)
         if config.tie != "none":
             self.output.weight = target.weight
@@ -84,12 +84,11 @@ class EncoderDecoder(SourceToTarget):
         return states
 
     def decode(self, target: Tensor, states: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Teacher forcing: target (B, T) over encoder states (B, S, W) → decoder states (B, T, W)."""
+        """Teacher forcing: target (B, T) over encoder states (B, S, W) → what the output matrix reads (B, T, W)."""
         check_ids("target_ids", target, self.config.target_vocabulary)
         real = target != PADDING if needs_padding(self.config) else None
         memory, memory_mask = self.decoder.project(states), keys_of(real_positions(mask, states))
-        decoded: Tensor = self.decoder(target, memory, memory_mask, real)
-        return decoded
+        return self.scaled(self.decoder(target, memory, memory_mask, real), self.config.head.scale)
 
     def begin(self, source: Tensor, mask: Tensor, *, beam: int, max_length: int) -> DecodingState:
         """Encode B sentences (B, S) once; make a cache for ``beam`` hypotheses of some ``max_length`` tokens."""
@@ -104,4 +103,5 @@ class EncoderDecoder(SourceToTarget):
             raise ShapeError(f"tokens must be (sentences, hypotheses) = {expected}, got {tuple(tokens.shape)}")
         memory_mask = keys_of(real_positions(state.allowed, state.allowed))
         hidden = self.decoder.advance(tokens, state.memory, memory_mask, state.cache)
+        hidden = self.scaled(hidden, self.config.head.scale)
         return F.linear(hidden, self.output_weight, self.output_bias)

@@ -27,6 +27,11 @@ class WithOutput(nn.Module):
         """The output bias (V,), where there is one."""
         return self.output.bias
 
+    @staticmethod
+    def scaled(states: Tensor, scale: float) -> Tensor:
+        """The last states as the output matrix reads them."""
+        return states if scale == 1.0 else states * scale
+
 
 class SourceToTarget(WithOutput, ABC):
     """Source ids (B, S) and target ids (B, T) in, target logits out; a mask is bool (B, S), True = real token."""

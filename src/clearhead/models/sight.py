@@ -62,6 +62,11 @@ def real_positions(mask: Tensor | None, like: Tensor) -> Tensor | None:
     return None if bool(mask.all()) else mask
 
 
+def places_among(real: Tensor) -> Tensor:
+    """Where each position stands when only the real ones of (B, S) count: (B, S) int64, from 0."""
+    return (real.long().cumsum(1) - 1).clamp(min=0)
+
+
 def keys_of(real: Tensor | None) -> Mask | None:
     """Real positions (B, S) as a mask over keys."""
     return None if real is None else as_mask(real[:, None, None, :])

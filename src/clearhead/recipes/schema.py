@@ -70,6 +70,15 @@ class Recipe(Settings):
         return model
 
     @model_validator(mode="after")
+    def _with_a_head_that_learns(self) -> Self:
+        if self.model.head.kind != "classes":
+            raise ValueError(
+                f'model.head.kind: the task {self.task} trains the head it needs, so leave it at "classes", '
+                f'got "{self.model.head.kind}"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _watchable(self) -> Self:
         offered = ["loss", *self.SCORES]
         if self.training.watch not in offered:
