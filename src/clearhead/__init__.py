@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from clearhead.mechanism.summary import AttentionSummary
     from clearhead.recipes.read import read_recipe
     from clearhead.recipes.schema import Recipe
+    from clearhead.service.head_importance import head_importance
     from clearhead.service.load import load
+    from clearhead.service.prune import prune_heads
     from clearhead.service.train import train
 
 __version__ = "0.1.0"
@@ -46,11 +48,13 @@ __all__ = [
     "attention_summary",
     "attention_weights",
     "biases",
+    "head_importance",
     "head_means",
     "inspecting",
     "load",
     "masks",
     "normalizers",
+    "prune_heads",
     "read_recipe",
     "scores",
     "textbook",
@@ -74,8 +78,10 @@ _HOMES = {
     "attention_scores": "clearhead.mechanism.attention",
     "attention_summary": "clearhead.mechanism.attention",
     "attention_weights": "clearhead.mechanism.attention",
+    "head_importance": "clearhead.service.head_importance",
     "head_means": "clearhead.inspection.ablate",
     "load": "clearhead.service.load",
+    "prune_heads": "clearhead.service.prune",
     "train": "clearhead.service.train",
     "without_heads": "clearhead.inspection.ablate",
 }

@@ -14,6 +14,7 @@ from clearhead.cli.account import AccountOptions, account
 from clearhead.cli.demo import DemoOptions, demo
 from clearhead.cli.door import door
 from clearhead.cli.evaluate import EvaluateOptions, evaluate
+from clearhead.cli.heads import HeadsOptions, heads
 from clearhead.cli.look import LookOptions, look
 from clearhead.cli.predict import PredictOptions, predict
 from clearhead.cli.recipe import RecipeOptions, recipe
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": door(PredictOptions, predict),
     "look": door(LookOptions, look),
     "serve": door(ServeOptions, serve),
+    "heads": door(HeadsOptions, heads),
     "account": door(AccountOptions, account),
     "verify": door(VerifyOptions, verify),
 }

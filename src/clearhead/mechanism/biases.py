@@ -9,7 +9,7 @@ only: no queries, no keys.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +49,10 @@ class Bias(ABC):
     def shifted(self, row: int, column: int) -> Bias:
         """This bias seen from a block whose first query is ``row`` and whose first key is ``column``."""
         return _Shifted(self, row, column) if row or column else self
+
+    def of_heads(self, heads: Sequence[int]) -> Bias:
+        """The bias of these heads alone; one that is the same for all stays so."""
+        return _OfHeads(self, tuple(heads))
 
     def __add__(self, other: Bias | Tensor) -> Bias:
         return _Sum(self, as_bias(other))
@@ -179,6 +183,26 @@ class _Shifted(Bias):
     def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
         (a, b), (c, d) = rows, columns
         return self.inner.tile((a + self.row, b + self.row), (c + self.column, d + self.column), device)
+
+
+@dataclass(frozen=True, eq=False)
+class _OfHeads(Bias):
+    inner: Bias
+    heads: tuple[int, ...]
+
+    def shape(self, full: Map) -> tuple[int, ...]:
+        batch, heads, queries, keys = self.inner.shape(full)
+        return (batch, heads if heads == 1 else len(self.heads), queries, keys)
+
+    def may_mask(self) -> bool:
+        return self.inner.may_mask()
+
+    def learns(self, device: torch.device) -> bool:
+        return self.inner.learns(device)
+
+    def tile(self, rows: Span, columns: Span, device: torch.device) -> Tensor:
+        values = self.inner.tile(rows, columns, device)
+        return values if values.shape[1] == 1 else values[:, list(self.heads)]
 
 
 @dataclass(frozen=True, eq=False)

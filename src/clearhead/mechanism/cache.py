@@ -20,7 +20,8 @@ class LayerCache:
         """Store k (N, G, t, D), v (N, G, t, M) behind what is there; all so far, (N, G, length + t, ·)."""
         start = self.owner.length
         end = start + k.shape[2]
-        keys, values = self.owner.keys[self.layer], self.owner.values[self.layer]
+        groups = k.shape[1]  # of a layer whose heads were pruned fewer than there is room for
+        keys, values = self.owner.keys[self.layer, :, :groups], self.owner.values[self.layer, :, :groups]
         keys[:, :, start:end] = k
         values[:, :, start:end] = v
         return keys[:, :, :end], values[:, :, :end]

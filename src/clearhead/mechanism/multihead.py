@@ -9,8 +9,8 @@ to look inside hooks it from outside. These modules know nothing of whoever look
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from clearhead.mechanism.biases import Bias
 from clearhead.mechanism.cache import LayerCache
 from clearhead.mechanism.head_norm import HeadNorm
+from clearhead.mechanism.left import Left
+from clearhead.mechanism.linear import columns_of, rows_of
 from clearhead.mechanism.masks import Mask
 from clearhead.mechanism.normalizers import Normalizer
 from clearhead.mechanism.paths import Problem, choose
 from clearhead.mechanism.positions import Relative
-from clearhead.mechanism.scores import Additive, Bilinear, Score, ScoreFunction
+from clearhead.mechanism.scores import Additive, Bilinear, Score, ScoreFunction, score_of_heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,16 @@ class SelfAttention(nn.Module):
         self.query_norm, self.key_norm = (None if epsilon is None else HeadNorm(sizes.key, epsilon) for _ in range(2))
         self.step = AttentionStep(dropout, weighting.scorer(sizes), weighting.normalize)
         self.output = nn.Linear(sizes.heads * sizes.value, sizes.width, bias=sizes.output_bias)
+        self.left: Left | None = None
+
+    def keep(self, heads: Sequence[int]) -> None:
+        """Only these heads go on, by their present numbers, in order; the weights of the others are gone."""
+        left, sizes = self.left or Left.whole(self.sizes.heads, self.sizes.groups), self.sizes
+        queries, keys, values = torch.split(torch.arange(sum(sizes.projected)), list(sizes.projected))
+        groups = left.sources(heads)
+        chosen = [of_heads(queries, sizes.heads, heads), *(of_heads(x, sizes.groups, groups) for x in (keys, values))]
+        self.query_key_value = rows_of(self.query_key_value, torch.cat(chosen))
+        _keep_rest(self, left, heads)
 
     def forward(
         self, x: Tensor, mask: Mask | None = None, cache: LayerCache | None = None, relative: Relative | None = None
@@ -124,6 +136,9 @@ class SelfAttention(nn.Module):
         if cache is not None:
             k, v = cache.append(k, v)
         bias = None if relative is None else relative.bias
+        if self.left is not None:
+            k, v = self.left.spread(k), self.left.spread(v)
+            bias = None if bias is None else bias.of_heads(self.left.heads)
         mixed: Tensor = self.output(join_heads(self.step(q, k, v, mask, bias)))
         return mixed
 
@@ -139,11 +154,22 @@ class CrossAttention(nn.Module):
         self.key_value = nn.Linear(sizes.width, keys + values, bias=sizes.bias)
         self.step = AttentionStep(dropout, weighting.scorer(sizes), weighting.normalize)
         self.output = nn.Linear(sizes.heads * sizes.value, sizes.width, bias=sizes.output_bias)
+        self.left: Left | None = None
+
+    def keep(self, heads: Sequence[int]) -> None:
+        """Only these heads go on, by their present numbers, in order; the weights of the others are gone."""
+        left, sizes = self.left or Left.whole(self.sizes.heads, self.sizes.groups), self.sizes
+        queries, groups = torch.arange(sizes.projected[0]), left.sources(heads)
+        columns = torch.split(torch.arange(sum(sizes.projected[1:])), list(sizes.projected[1:]))
+        self.query = rows_of(self.query, of_heads(queries, sizes.heads, heads))
+        self.key_value = rows_of(self.key_value, torch.cat([of_heads(x, sizes.groups, groups) for x in columns]))
+        _keep_rest(self, left, heads)
 
     def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys (B, G, S, D) and values (B, G, S, M) of the sequence attended to, (B, S, W); once per sentence."""
         k, v = self.key_value(memory).split(self.sizes.projected[1:], dim=-1)
-        return split_heads(k, self.sizes.groups), split_heads(v, self.sizes.groups)
+        k, v = split_heads(k, self.sizes.groups), split_heads(v, self.sizes.groups)
+        return (k, v) if self.left is None else (self.left.spread(k), self.left.spread(v))
 
     def forward(self, x: Tensor, keys_values: tuple[Tensor, Tensor], mask: Mask | None = None) -> Tensor:
         """x (B, T, W) looks at what ``project`` made: (B, T, W)."""
@@ -165,3 +191,18 @@ def join_heads(x: Tensor) -> Tensor:
 def value_up(output: nn.Linear, heads: int) -> Tensor:
     """W_o by head: (H, M, W); head h adds z_h @ value_up[h] to the residual stream, and a bias is added once."""
     return torch.stack(output.weight.t().chunk(heads, dim=0))
+
+
+def of_heads(columns: Tensor, heads: int, chosen: Sequence[int]) -> Tensor:
+    """Those of ``columns`` (H·D,) that belong to the chosen of H heads."""
+    return columns.view(heads, -1)[list(chosen)].flatten()
+
+
+def _keep_rest(attention: SelfAttention | CrossAttention, left: Left, heads: Sequence[int]) -> None:
+    """What both kinds of attention have: the output matrix, the score, the sizes."""
+    sizes = attention.sizes
+    rows = of_heads(torch.arange(sizes.heads * sizes.value), sizes.heads, heads)
+    attention.output = columns_of(attention.output, rows)
+    attention.step.score = score_of_heads(attention.step.score, heads)
+    attention.left = left.take(heads)
+    attention.sizes = replace(sizes, heads=len(heads), groups=attention.left.groups)

@@ -11,8 +11,9 @@ softmax out of saturation. A user's own callable takes (q, k) to scores (B, H, T
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -46,6 +47,7 @@ class Bilinear(nn.Module):
     def __init__(self, key_width: int, heads: int | None = None) -> None:
         super().__init__()
         _check_sizes("Bilinear", {"key_width": key_width, "heads": 1 if heads is None else heads})
+        self.by_head = heads is not None
         self.weight = nn.Parameter(torch.empty(*_by_head(heads), key_width, key_width))
         self.reset_parameters()
 
@@ -75,6 +77,7 @@ class Additive(nn.Module):
     def __init__(self, key_width: int, hidden: int, heads: int | None = None) -> None:
         super().__init__()
         _check_sizes("Additive", {"key_width": key_width, "hidden": hidden, "heads": 1 if heads is None else heads})
+        self.by_head = heads is not None
         self.query = nn.Parameter(torch.empty(*_by_head(heads), key_width, hidden))
         self.key = nn.Parameter(torch.empty(*_by_head(heads), key_width, hidden))
         self.weight = nn.Parameter(torch.empty(*_by_head(heads), hidden))
@@ -108,6 +111,16 @@ def scorer(score: Score) -> ScoreFunction:
             f"score must be one of {', '.join(SCORES)} or a callable (q, k) -> scores, got {score!r}{hint}"
         )
     return SCORES[score]
+
+
+def score_of_heads(score: Score, heads: Sequence[int]) -> Score:
+    """The score of these heads alone, with the weights that are theirs; the same where heads have none."""
+    if not isinstance(score, Additive | Bilinear) or not score.by_head:
+        return score
+    chosen = copy.deepcopy(score)
+    for name, weight in score.named_parameters(recurse=False):
+        setattr(chosen, name, nn.Parameter(weight.detach()[list(heads)].clone(), requires_grad=weight.requires_grad))
+    return chosen
 
 
 def score_map(score: Score, q: Tensor, k: Tensor) -> Tensor:

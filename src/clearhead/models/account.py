@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from clearhead.models.config import GATED, ModelConfig
+from clearhead.models.pruning import heads_left
 
 Counts = dict[str, int]
 NORM_ROWS = {"layer": 2, "rms": 1, "batch": 2, "none": 0}  # parameters of a norm, in widths
@@ -68,14 +69,25 @@ def layers_of(config: ModelConfig) -> tuple[int, int]:
     return encoder, 0 if config.architecture == "encoder" else config.decoder_layers
 
 
-def _attention(config: ModelConfig) -> int:
+def _left(config: ModelConfig, stack: str, kind: str) -> list[tuple[int, int]]:
+    """Heads and key/value heads of every attention of one kind."""
+    names = config.attentions()
+    return [heads_left(config, name) for name in names if name.startswith(stack) and name.endswith(kind)]
+
+
+def _attention(config: ModelConfig, heads: int, groups: int) -> int:
     """Parameters of one multi-head attention: W_q, W_k, W_v, W_o, their biases, and the score's. The head count does
     not enter when D = M = W / H and the score has no weights."""
-    queries = config.heads * config.head_width
-    keys, values = config.kv_heads * config.head_width, config.kv_heads * config.value_head_width
+    queries = heads * config.head_width
+    keys, values = groups * config.head_width, groups * config.value_head_width
     into = (config.width + config.biases.query_key_value) * (queries + keys + values)
-    out = (config.heads * config.value_head_width + config.biases.attention_output) * config.width
-    return into + out + config.heads * _score(config)
+    out = (heads * config.value_head_width + config.biases.attention_output) * config.width
+    return into + out + heads * _score(config)
+
+
+def _attentions(config: ModelConfig, stack: str, kind: str) -> int:
+    """Parameters of all attentions of one kind."""
+    return sum(_attention(config, heads, groups) for heads, groups in _left(config, stack, kind))
 
 
 def _score(config: ModelConfig) -> int:
@@ -150,10 +162,10 @@ def _parameters(config: ModelConfig) -> Counts:
     positions = {"learned": learned, "t5": config.buckets.count * config.heads}
     return _ends(config) | {
         "positions": stacks * positions.get(config.positions, 0),
-        "encoder attention": encoder * _attention(config),
+        "encoder attention": _attentions(config, "encoder", "self"),
         "encoder feed-forward": encoder * _feedforward(config),
-        "decoder self-attention": decoder * _attention(config),
-        "decoder cross-attention": decoder * _attention(config) if stacks == 2 else 0,
+        "decoder self-attention": _attentions(config, "decoder", "self"),
+        "decoder cross-attention": _attentions(config, "decoder", "cross"),
         "decoder feed-forward": decoder * _feedforward(config),
         "norms": _norms(config) * NORM_ROWS[config.norm] * config.width + _norms_of_heads(config),
     }
@@ -162,22 +174,27 @@ def _parameters(config: ModelConfig) -> Counts:
 def _flops(config: ModelConfig, length: int) -> Counts:
     """Forward operations for one token a side, the attention maps at ``length`` included."""
     encoder, decoder = layers_of(config)
-    cross = decoder if config.architecture == "encoder-decoder" else 0
-    read = config.heads * config.head_width + config.kv_heads * (config.head_width + config.value_head_width)
-    projections = 2 * config.width * (read + config.heads * config.value_head_width) + config.heads * _into_score(
-        config
+    ahead, back, cross = (
+        _left(config, *kind) for kind in (("encoder", "self"), ("decoder", "self"), ("decoder", "cross"))
     )
     a_pair = config.hidden_of_score if config.score == "additive" else config.head_width
-    maps = 2 * config.heads * (a_pair + config.value_head_width)
+    a_head = 2 * (a_pair + config.value_head_width)
+    maps, back_maps, cross_maps = (a_head * sum(heads for heads, _ in kind) for kind in (ahead, back, cross))
     network = (6 if config.activation in GATED else 4) * config.width * config.feedforward
     return _flops_of_ends(config) | {
-        "encoder attention projections": encoder * projections,
-        "encoder attention maps": encoder * maps * _seen(config, length, causal=False),
+        "encoder attention projections": sum(_projections(config, *left) for left in ahead),
+        "encoder attention maps": maps * _seen(config, length, causal=False),
         "encoder feed-forward": encoder * network,
-        "decoder attention projections": (decoder + cross) * projections,
-        "decoder attention maps": maps * (decoder * _seen(config, length, causal=True) + cross * length),
+        "decoder attention projections": sum(_projections(config, *left) for left in back + cross),
+        "decoder attention maps": back_maps * _seen(config, length, causal=True) + cross_maps * length,
         "decoder feed-forward": decoder * network,
     }
+
+
+def _projections(config: ModelConfig, heads: int, groups: int) -> int:
+    """Operations of one attention on one token, before and behind the map."""
+    read = heads * config.head_width + groups * (config.head_width + config.value_head_width)
+    return 2 * config.width * (read + heads * config.value_head_width) + heads * _into_score(config)
 
 
 def _into_score(config: ModelConfig) -> int:
@@ -208,13 +225,15 @@ def _memory(config: ModelConfig, length: int) -> Counts:
     way keeps; the decoder's cache."""
     total, (encoder, decoder) = sum(_parameters(config).values()), layers_of(config)
     inside = (3 if config.activation in GATED else 2) * config.feedforward
-    per_position = 10 * config.width + inside + 4 * config.heads * config.head_width
-    cached = config.kv_heads * (config.head_width + config.value_head_width)
+    back, ahead = _left(config, "decoder", "self"), _left(config, "encoder", "self")
+    heads = [each for each, _ in ahead + back]
+    per_position = (encoder + decoder) * (10 * config.width + inside) + 4 * sum(heads) * config.head_width
+    cached = max((groups for _, groups in back), default=0) * (config.head_width + config.value_head_width)
     return {
         "weights": 4 * total,
         "gradients and AdamW moments": 12 * total,
-        "activations of one sequence": 4 * (encoder + decoder) * per_position * length,
-        "attention map of one layer (textbook only)": 4 * config.heads * length * length,
+        "activations of one sequence": 4 * per_position * length,
+        "attention map of one layer (textbook only)": 4 * max(heads, default=config.heads) * length * length,
         "decoder cache of one hypothesis": 4 * decoder * cached * length,
     }
 

@@ -11,6 +11,7 @@ from clearhead.models.config import ModelConfig
 from clearhead.models.decoder_only import DecoderOnly
 from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.models.encoder_only import EncoderOnly
+from clearhead.models.pruning import keep_heads
 from clearhead.models.recurrent_decoder_only import RecurrentDecoderOnly
 from clearhead.models.recurrent_encoder_decoder import RecurrentEncoderDecoder
 from clearhead.models.rules import NONE, Rules, check_rules
@@ -36,8 +37,9 @@ def build_model(config: ModelConfig, *, seed: int | None = None, rules: Rules = 
     """
     check_rules(config, rules)
     make = MODELS[config.architecture, config.body]
-    if seed is None:
-        return make(config, rules)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return make(config, rules)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+        model = make(config, rules)
+    keep_heads(model, config)
+    return model

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from clearhead.errors import nearest
 from clearhead.models.details import BiasSettings, BucketSettings, HeadSettings, InputSettings, RotarySettings
 from clearhead.settings import Settings
 
@@ -30,7 +31,7 @@ Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 GATED = ("reglu", "geglu", "geglu_tanh", "swiglu")
 OF_ATTENTION = ("positions", "score", "score_width", "normalizer", "window", "mask_self")  # what an LSTM has not
-OF_TRANSFORMERS = ("biases", "input", "rotary", "buckets", "head", "query_key_norm", "final_norm")
+OF_TRANSFORMERS = ("biases", "input", "rotary", "buckets", "head", "query_key_norm", "final_norm", "kept_heads")
 OF_ENCODERS = ("input_width", "pooling", "ngram_buckets", "token_dropout")
 
 
@@ -46,7 +47,8 @@ class ModelConfig(Settings):
     ``window`` lets a position see at most so many neighbours on each side, ``mask_self`` hides it from itself.
     ``query_key_norm`` puts every head's queries and keys through RMSNorm with a learned gain before they are turned
     (Qwen3). ``final_norm`` says whether a norm ends each stack; when left out, a pre-norm stack has one. The tables
-    ``biases``, ``input``, ``rotary``, ``buckets`` and ``head`` are ``models.details``'.
+    ``biases``, ``input``, ``rotary``, ``buckets`` and ``head`` are ``models.details``'. ``kept_heads`` says by
+    attention (``decoder.3.cross``) which of its ``heads`` are left, from 0, where some were pruned.
     """
 
     architecture: Architecture = "encoder-decoder"
@@ -56,6 +58,7 @@ class ModelConfig(Settings):
     decoder_layers: Layers = 4
     heads: Size = 4
     key_value_heads: Size | None = None
+    kept_heads: dict[str, list[int]] | None = None
     key_width: Size | None = None
     value_width: Size | None = None
     score: Score = "scaled_dot"
@@ -123,9 +126,19 @@ class ModelConfig(Settings):
         """Whether the output matrix has a bias."""
         return self.architecture == "encoder" if self.biases.output is None else self.biases.output
 
+    def attentions(self) -> list[str]:
+        """The names of all attentions of a Transformer: ``encoder.0.self``, ``decoder.3.cross``, …"""
+        both = self.architecture == "encoder-decoder"
+        encoder = 0 if self.architecture == "decoder" else self.encoder_layers
+        decoder = 0 if self.architecture == "encoder" else self.decoder_layers
+        kinds = ("self", "cross") if both else ("self",)
+        found = [f"encoder.{layer}.self" for layer in range(encoder)]
+        return found + [f"decoder.{layer}.{kind}" for layer in range(decoder) for kind in kinds]
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         self._check_heads()
+        self._check_kept()
         self._check_score()
         self._check_positions()
         self._check_ties()
@@ -151,6 +164,15 @@ class ModelConfig(Settings):
                 f'positions = "rotary" turns pairs of columns, so the width of keys must be even, '
                 f"got {self.head_width}: choose another key_width"
             )
+
+    def _check_kept(self) -> None:
+        for name, kept in (self.kept_heads or {}).items() if self.body == "transformer" else ():
+            if name not in self.attentions():
+                raise ValueError(f"kept_heads: this model has no attention {name!r}{nearest(name, self.attentions())}")
+            if not kept or kept != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= self.heads:
+                raise ValueError(
+                    f"kept_heads: of {name} expected at least one number from 0 to {self.heads - 1}, rising, got {kept}"
+                )
 
     def _check_score(self) -> None:
         if self.score_width is not None and self.score != "additive":

@@ -24,6 +24,7 @@ from clearhead.mechanism.positions import Alibi, Buckets, ByRule, RelativePositi
 from clearhead.mechanism.stretch import Stretch, as_they_are, linear, llama3
 from clearhead.models.config import ModelConfig
 from clearhead.models.details import RotarySettings
+from clearhead.models.pruning import heads_left
 from clearhead.models.rules import NONE, Rules
 from clearhead.models.sight import Sight
 
@@ -141,7 +142,13 @@ def needs_padding(config: ModelConfig) -> bool:
     return config.norm == "batch"
 
 
+def most_groups(config: ModelConfig) -> int:
+    """The key/value heads of the decoder's self-attention that has most of them."""
+    names = [name for name in config.attentions() if name.startswith("decoder") and name.endswith("self")]
+    return max((heads_left(config, name)[1] for name in names), default=config.kv_heads)
+
+
 def new_cache(config: ModelConfig, rows: int, positions: int, like: Tensor) -> KeyValueCache:
     """An empty cache for the decoder's self-attention, of the dtype and device of ``like``."""
-    room = (config.decoder_layers, rows, config.kv_heads, min(positions, FIRST_ROOM))
+    room = (config.decoder_layers, rows, most_groups(config), min(positions, FIRST_ROOM))
     return KeyValueCache(like.new_empty(*room, config.head_width), like.new_empty(*room, config.value_head_width))

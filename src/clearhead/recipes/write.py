@@ -7,10 +7,13 @@ has no word for it and every optional key has it as its default.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clearhead.recipes.schema import Recipe
+
+BARE = re.compile("[A-Za-z0-9_-]+")
 
 
 def recipe_to_toml(recipe: Recipe) -> str:
@@ -27,10 +30,15 @@ def _lines(table: Mapping[str, Any], prefix: str) -> Iterator[str]:
     inner = {name: value for name, value in table.items() if isinstance(value, Mapping)}
     for name, value in table.items():
         if name not in inner and value is not None:
-            yield f"{name} = {_value(value)}"
+            yield f"{_key(name)} = {_value(value)}"
     for name, value in inner.items():
-        yield f"\n[{prefix}{name}]"
-        yield from _lines(value, f"{prefix}{name}.")
+        yield f"\n[{prefix}{_key(name)}]"
+        yield from _lines(value, f"{prefix}{_key(name)}.")
+
+
+def _key(name: str) -> str:
+    """A key as it is where TOML takes it bare, else as a string."""
+    return name if BARE.fullmatch(name) else _value(name)
 
 
 def _value(value: Any) -> str:
