@@ -22,6 +22,7 @@ from clearhead.recipes.table import TASKS
 from clearhead.recipes.write import recipe_to_toml
 from clearhead.settings import Settings
 from clearhead.strict_json import read_json
+from clearhead.text.foreign import load_tokenizer
 from clearhead.text.tokenizer import Tokenizer
 from clearhead.training.durable import replace_file
 from clearhead.training.lock import NAME as LOCK
@@ -181,8 +182,8 @@ class RunFolder:
         """The tokenizers of source and target, one and the same when shared."""
         folder = self.path / "tokenizer"
         source, target = self._tokenizer_names((folder / "shared.json").exists())
-        first = Tokenizer.load(folder / source)
-        return first, first if source == target else Tokenizer.load(folder / target)
+        first = load_tokenizer(folder / source)
+        return first, first if source == target else load_tokenizer(folder / target)
 
     @staticmethod
     def _tokenizer_names(shared: bool) -> tuple[str, str]:

@@ -75,7 +75,7 @@ class Tokenizer:
         try:
             return [encoding.ids for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
         except (TypeError, UnicodeEncodeError) as error:
-            raise _not_text(texts) from error
+            raise not_text(texts) from error
 
     def sampler(self, dropout: float, seed: int) -> SubwordSampler:
         """A source of random segmentations that remembers its words; faster than ``encode`` for many calls."""
@@ -138,7 +138,8 @@ def _check_vocabulary(backend: tokenizers.Tokenizer, size: int) -> None:
         )
 
 
-def _not_text(texts: Sequence[object]) -> DataError:
+def not_text(texts: Sequence[object]) -> DataError:
+    """The error that says which of ``texts`` is no text."""
     for number, text in enumerate(texts, start=1):
         if not isinstance(text, str):
             return DataError(f"text {number} of {len(texts)} should be a string, but it is {type(text).__name__}")
