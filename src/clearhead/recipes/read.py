@@ -26,7 +26,8 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read the recipe at ``path`` and apply ``overrides`` such as ``training.updates=500``, in order.
 
     ``data.folder`` comes out absolute. Written in the file it is relative to the file; given as an override it is
-    relative to the current folder, as every path on a command line is.
+    relative to the current folder, as every path on a command line is. So is ``model.from``; what the model that it
+    names decides is not filled in here.
 
     Raises:
         ConfigurationError: the file is missing, is no TOML, or says something the schema does not know.
@@ -77,10 +78,12 @@ def _load(path: Path) -> Table:
 
 
 def _anchor(table: Table, folder: Path) -> None:
-    """Make ``data.folder`` absolute, seen from ``folder``; a wrong type is left for the schema to refuse."""
-    data = table.setdefault("data", {})
+    """Make ``data.folder`` and ``model.from`` absolute, seen from ``folder``; a wrong type is left for the schema."""
+    data, model = table.setdefault("data", {}), table.get("model")
     if isinstance(data, dict) and isinstance(data.get("folder", "."), str):
         data["folder"] = str((folder / data.get("folder", ".")).resolve())
+    if isinstance(model, dict) and isinstance(model.get("from"), str):
+        model["from"] = str((folder / model["from"]).resolve())
 
 
 def _override(table: Table, override: str) -> None:
@@ -94,8 +97,8 @@ def _override(table: Table, override: str) -> None:
         if not isinstance(table, dict):
             raise ConfigurationError(f"--set {override}: {name} holds a value, not a table of settings")
     table[last] = _value(text.strip())
-    if names == ["data", "folder"]:
-        _anchor({"data": table}, Path.cwd())
+    if names in (["data", "folder"], ["model", "from"]):
+        _anchor({names[0]: table}, Path.cwd())
 
 
 def _value(text: str) -> Any:

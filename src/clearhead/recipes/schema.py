@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from clearhead.data.settings import DataFolder
 from clearhead.errors import ConfigurationError, nearest
 from clearhead.models.config import Architecture, ModelConfig
+from clearhead.recipes.recipe_model import RecipeModel
 from clearhead.recipes.recording import RecordingSettings
 from clearhead.settings import Settings
 from clearhead.training.settings import TrainingSettings
@@ -40,7 +41,7 @@ class Recipe(Settings):
     task: str
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1
     data: DataFolder
-    model: ModelConfig = ModelConfig()
+    model: RecipeModel = RecipeModel()
     training: TrainingSettings = TrainingSettings()
     recording: RecordingSettings | None = None
 
@@ -90,7 +91,7 @@ class Recipe(Settings):
 
     def largest_model(self) -> ModelConfig:
         """The model with every counted size at the bound that the recipe gives it."""
-        return self.model
+        return self.model_with({})
 
     def model_with(self, sizes: dict[str, Any]) -> ModelConfig:
         """The model with these counted sizes.
@@ -99,13 +100,13 @@ class Recipe(Settings):
             ConfigurationError: they contradict the rest, such as two vocabularies under one tied embedding.
         """
         try:
-            return ModelConfig.model_validate(self.model.model_dump() | sizes)
+            return self.model.config(sizes)
         except ValidationError as error:
             raise ConfigurationError(f"model: {error.errors()[0]['msg']}") from None
 
     def as_table(self) -> dict[str, Any]:
         """The recipe as nested tables, as an author could have written it."""
-        return self.model_dump(exclude={"model": set(COUNTED)})
+        return self.model_dump(exclude={"model": set(COUNTED)}, by_alias=True)
 
     def answering(self) -> dict[str, Any]:
         """The tables that belong to this task alone, such as how a translation is searched for."""

@@ -57,6 +57,7 @@ def explain(error: ValidationError, settings: type[BaseModel], where: str) -> st
 def all_keys(settings: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every dotted key that ``settings`` knows, tables included."""
     for name, field in settings.model_fields.items():
+        name = field.alias or name
         yield prefix + name
         inner = _settings_in(field.annotation)
         if inner is not None:

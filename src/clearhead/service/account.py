@@ -11,6 +11,7 @@ from clearhead.models.config import ModelConfig
 from clearhead.models.presets import PRESETS, preset
 from clearhead.recipes.read import read_recipe
 from clearhead.service.run_folder import RunFolder
+from clearhead.service.start import complete
 
 MAX_LENGTH = 1 << 24
 
@@ -48,7 +49,7 @@ def _config(what: str) -> ModelConfig:
     if path.is_dir():
         return RunFolder.open(path).card().model
     if path.is_file() or path.suffix == ".toml":
-        return read_recipe(path).largest_model()
+        return complete(read_recipe(path)).largest_model()
     try:
         return preset(what)
     except ConfigurationError:

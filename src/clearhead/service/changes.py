@@ -15,9 +15,9 @@ from clearhead.recipes.recording import RecordingSettings
 from clearhead.recipes.schema import Recipe
 from clearhead.training.identity import FREE
 
-# The data itself is compared by its contents, so it may have moved.
+# The data itself is compared by its contents, and a model to start from lies in the run, so both may have moved.
 MAY_CHANGE = {f"training.{name}" for name in FREE} | {f"recording.{name}" for name in RecordingSettings.model_fields}
-MAY_CHANGE |= {"data.folder"}
+MAY_CHANGE |= {"data.folder", "model.from"}
 HINT = "or train anew into another folder; or go on all the same with --accept-changes"
 
 

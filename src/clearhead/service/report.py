@@ -10,6 +10,7 @@ from clearhead.recipes.schema import Recipe
 from clearhead.service.events import Scored
 from clearhead.service.machine import describe_machine, describe_software
 from clearhead.service.run_folder import RunFolder
+from clearhead.service.start import Start
 from clearhead.service.tasks.task import Prepared
 from clearhead.training.events import Finished, plain
 from clearhead.training.metrics import read_metrics
@@ -19,9 +20,11 @@ def build_report(
     recipe: Recipe, run: RunFolder, prepared: Prepared, finished: Finished, scored: Sequence[Scored]
 ) -> dict[str, Any]:
     """The report of a finished run. Seconds are of training alone, over all interruptions; shares are 0 to 100."""
+    start = Start.of(run)
     return {
         "task": recipe.task,
         "seed": recipe.seed,
+        **({} if start is None else {"started_from": start.told}),
         "scores": {each.split: _scores(each) for each in scored},
         **without_none(recipe.answering()),
         "training": _training(run, prepared.counted, finished),
@@ -43,6 +46,7 @@ def _training(run: RunFolder, counted: str, finished: Finished) -> dict[str, Any
         "updates": finished.update,
         "epochs": steps[-1]["epoch"] + 1 if steps else None,
         "stopped_by": finished.reason,
+        "trained_parameters": finished.trained,
         "weights_kept": finished.kept,
         "candidates": plain(finished.candidates),
         counted: finished.tokens,

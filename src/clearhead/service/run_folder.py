@@ -28,7 +28,7 @@ from clearhead.training.durable import replace_file
 from clearhead.training.lock import NAME as LOCK
 from clearhead.training.lock import only_user
 
-PREPARATION = {"recipe.toml", "config.json", "tokenizer", "corpus", LOCK}
+PREPARATION = {"recipe.toml", "config.json", "tokenizer", "corpus", "start", LOCK}
 FORMAT_VERSION = 1  # the newest that this version reads
 
 
@@ -119,7 +119,8 @@ class RunFolder:
     def _forget_preparation(self) -> None:
         with only_user(self.corpus):
             self.card_file.unlink(missing_ok=True)
-            shutil.rmtree(self.path / "tokenizer", ignore_errors=True)
+            for name in ("tokenizer", "start"):
+                shutil.rmtree(self.path / name, ignore_errors=True)
             for prepared in self.corpus.iterdir():
                 if prepared.is_dir():
                     shutil.rmtree(prepared)

@@ -18,7 +18,7 @@ from clearhead.training.job import TrainingJob
 from clearhead.training.keeper import Keeper
 from clearhead.training.scoring import better, watched
 from clearhead.training.tensorfile import tensor_pieces
-from clearhead.training.weights import load_weights, weights_of
+from clearhead.training.weights import load_weights
 
 WEIGHTS = "model.safetensors"
 
@@ -61,7 +61,7 @@ def write_final_weights(job: TrainingJob) -> Digest:
         RunError: they cannot be written; the message says why.
     """
     try:
-        return replace_file(job.out / WEIGHTS, tensor_pieces(weights_of(job.model)))
+        return replace_file(job.out / WEIGHTS, tensor_pieces(job.final_weights(job.model)))
     except OSError as error:
         raise RunError(
             f"{job.out / WEIGHTS} cannot be written: {error.strerror or error}; resume when it can"

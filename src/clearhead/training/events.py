@@ -164,7 +164,8 @@ class Interrupted(Event):
 class Finished(Event):
     """Training is over. ``reason`` is "updates", "epochs" or "patience"; ``kept`` says which weights were written.
 
-    ``candidates`` gives the watched score of each kind of weights that was compared, ``sha256`` is that of the file.
+    ``candidates`` gives the watched score of each kind of weights that was compared, ``sha256`` is that of the file,
+    ``trained`` counts the parameters that were trained.
     """
 
     kind: ClassVar[str] = "finished"
@@ -175,6 +176,7 @@ class Finished(Event):
     tokens: int
     seconds: float
     sha256: str
+    trained: int = 0
 
 
 def plain(value: Any) -> Any:

@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from clearhead.training.events import Validation
 from clearhead.training.protocol import Corpus, Objective
 from clearhead.training.settings import TrainingSettings
 from clearhead.training.signals import StopFlag
+from clearhead.training.weights import weights_of
 
 Validate = Callable[[nn.Module], Validation]
 
@@ -32,6 +33,7 @@ class TrainingJob:
         stop: looked at before every batch.
         resume: go on from the newest complete checkpoint in ``out``; from the beginning where there is none yet.
         accept_changes: resume even where settings, data, versions or ``identity`` are not those of the checkpoint.
+        final_weights: what is written when training is over, by name, of the model that then holds the kept weights.
         identity: anything else that must stay the same over a resume, such as fingerprints of tokenizer and model.
     """
 
@@ -45,6 +47,7 @@ class TrainingJob:
     stop: StopFlag = dataclasses.field(default_factory=StopFlag)
     resume: bool = False
     accept_changes: bool = False
+    final_weights: Callable[[nn.Module], Mapping[str, Tensor]] = weights_of
     identity: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property

@@ -208,7 +208,14 @@ class Trainer:
         ending = choose_weights(self.job, course, self.keeper)
         digest = write_final_weights(self.job)
         yield Finished(
-            course.update, reason, ending.kept, ending.candidates, course.tokens, self._seconds(), digest.sha256
+            course.update,
+            reason,
+            ending.kept,
+            ending.candidates,
+            course.tokens,
+            self._seconds(),
+            digest.sha256,
+            self._trained(),
         )
 
     def _started(self) -> Started:
@@ -222,8 +229,12 @@ class Trainer:
             str(parameters[0].device),
             self.resumed_at is not None,
             self.found.passed_over,
-            sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+            self._trained(),
         )
+
+    def _trained(self) -> int:
+        """How many parameters are trained; a tied one counts once."""
+        return sum(parameter.numel() for parameter in self.job.model.parameters() if parameter.requires_grad)
 
     def _progressed(self) -> Progressed:
         course, window = self.course, self.course.window

@@ -19,6 +19,7 @@ from clearhead.errors import DataError, RunError
 from clearhead.recipes.classification import TextRecipe
 from clearhead.service.changes import refuse_other_files
 from clearhead.service.run_folder import RunCard, RunFolder, write_text
+from clearhead.service.start import Start
 from clearhead.service.tasks.task import Prepared
 from clearhead.strict_json import read_json
 from clearhead.text.learn import learn_tokenizer
@@ -76,6 +77,7 @@ def prepare(recipe: TextRecipe, run: RunFolder, *, accept_changes: bool) -> Prep
             "held_out": None if recipe.data.valid is None else recipe.data.valid.model_dump(include={"share", "seed"}),
             "files": corpus.inputs,
         },
+        labels=learnt.labels.names,
     )
 
 
@@ -134,12 +136,15 @@ def _learn(recipe: TextRecipe, run: RunFolder, rows: list[LabelledText]) -> Lear
             "expected at least two labels, or there is nothing to tell apart"
         )
     reader: TextReader
+    start = Start.of(run)
     if recipe.input.kind == "words":
-        vocabulary = WordVocabulary.learn((word for row in rows for word in running_words(row.text)), recipe.input)
+        words = (word for row in rows for word in running_words(row.text))
+        vocabulary = WordVocabulary.learn(words, recipe.input) if start is None else start.words()
         vocabulary.save(folder / WORDS)
         reader = WholeWordReader(vocabulary)
     else:
-        tokenizer = learn_tokenizer(recipe.cutting, (row.text for row in rows))
+        texts = (row.text for row in rows)
+        tokenizer = learn_tokenizer(recipe.cutting, texts) if start is None else start.tokenizer()
         tokenizer.save(folder / PIECES)
         reader = PieceReader(tokenizer)
     write_text(folder / LABELS, labels.to_json())

@@ -21,6 +21,7 @@ from clearhead.recipes.language_modelling import LanguageModelRecipe
 from clearhead.service.changes import refuse_other_files
 from clearhead.service.events import Scored
 from clearhead.service.run_folder import RunCard, RunFolder
+from clearhead.service.start import Start
 from clearhead.service.tasks.task import Prepared, Wrap
 from clearhead.service.tasks.writer import Writer
 from clearhead.tasks.language_modelling import LanguageModelling, text_scores
@@ -50,7 +51,7 @@ class LanguageModelTask:
     def prepare(self, recipe: LanguageModelRecipe, run: RunFolder, *, accept_changes: bool = False) -> Prepared:
         """The tokenizer, one stream of tokens, the size of the vocabulary."""
         begun = run.card_file.is_file()
-        tokenizer = run.tokenizers()[0] if begun else learn_tokenizer(recipe.tokenizer, _texts(recipe))
+        tokenizer = run.tokenizers()[0] if begun else _tokenizer(recipe, run)
         model = recipe.with_vocabulary(tokenizer.size)
         if not begun:
             run.write_tokenizers((tokenizer, tokenizer), shared=True)
@@ -120,6 +121,11 @@ class LanguageModelTask:
         details = {name: value for name, value in asdict(counts).items() if name != "steps"}
         seconds = time.perf_counter() - began
         return Scored(0, held_out.name, counts.steps, "tokens", loss, _scores(loss, counts), details, seconds)
+
+
+def _tokenizer(recipe: LanguageModelRecipe, run: RunFolder) -> Tokenizer:
+    start = Start.of(run)
+    return learn_tokenizer(recipe.tokenizer, _texts(recipe)) if start is None else start.tokenizer()
 
 
 def _texts(recipe: LanguageModelRecipe) -> Iterator[str]:

@@ -18,6 +18,7 @@ from clearhead.data.read import data_paths
 from clearhead.recipes.translation import TranslationRecipe
 from clearhead.service.changes import refuse_other_files
 from clearhead.service.run_folder import RunCard, RunFolder
+from clearhead.service.start import Start
 from clearhead.service.tasks.task import Prepared
 from clearhead.text.learn import learn_tokenizer
 from clearhead.text.tokenizer import Tokenizer
@@ -33,7 +34,7 @@ def prepare(recipe: TranslationRecipe, run: RunFolder, *, accept_changes: bool) 
         RunError: a data file is no longer the one that the corpus in the run folder was made from.
     """
     begun = run.card_file.is_file()
-    tokenizers = run.tokenizers() if begun else _learn(recipe)
+    tokenizers = run.tokenizers() if begun else _tokenizers(recipe, run)
     if not begun:
         run.write_tokenizers(tokenizers, shared=recipe.tokenizer.shared)
     model = recipe.with_vocabularies(tokenizers[0].size, tokenizers[1].size)
@@ -58,6 +59,11 @@ def _split(recipe: TranslationRecipe) -> dict[str, Any]:
     folder = Path(recipe.data.folder)
     there = all(path.is_file() for path in data_paths(recipe.data.train, folder))
     return {"split": split_in_numbers(recipe.data, folder)} if recipe.data.split and there else {}
+
+
+def _tokenizers(recipe: TranslationRecipe, run: RunFolder) -> Tokenizers:
+    start = Start.of(run)
+    return _learn(recipe) if start is None else start.run.tokenizers()
 
 
 def _learn(recipe: TranslationRecipe) -> Tokenizers:

@@ -21,6 +21,7 @@ from clearhead.errors import DataError, RunError
 from clearhead.recipes.tagging import TaggingRecipe
 from clearhead.service.changes import refuse_other_files
 from clearhead.service.run_folder import RunCard, RunFolder, write_text
+from clearhead.service.start import Start
 from clearhead.service.tasks.task import Prepared
 from clearhead.strict_json import read_json
 from clearhead.text.learn import learn_tokenizer
@@ -72,6 +73,7 @@ def prepare(recipe: TaggingRecipe, run: RunFolder, *, accept_changes: bool) -> P
             "tags": list(learnt.tags),
             "files": corpus.inputs,
         },
+        labels=learnt.tags,
     )
 
 
@@ -104,12 +106,13 @@ def _learn(recipe: TaggingRecipe, run: RunFolder) -> Learnt:
         raise DataError(f"no usable sentence in {Path(recipe.data.folder) / recipe.data.train}")
     words = (word for sentence in _sentences(recipe) for word in sentence.words)
     reader: WordReader
+    start = Start.of(run)
     if recipe.input.kind == "words":
-        vocabulary = WordVocabulary.learn(words, recipe.input)
+        vocabulary = WordVocabulary.learn(words, recipe.input) if start is None else start.words()
         vocabulary.save(folder / WORDS)
         reader = WholeWordReader(vocabulary)
     else:
-        tokenizer = learn_tokenizer(recipe.cutting, words)
+        tokenizer = learn_tokenizer(recipe.cutting, words) if start is None else start.tokenizer()
         tokenizer.save(folder / PIECES)
         reader = PieceReader(tokenizer)
     learnt = Learnt(reader, tuple(sorted(tags)), tuple(sorted(seen)))

@@ -35,6 +35,7 @@ class Prepared:
         unit: what a row of the data is, in the plural: "pairs".
         counted: what the loss counts: "target_tokens".
         facts: what the report says of the data beside its ledger.
+        labels: the names of what the model's head tells apart, where it has such.
     """
 
     model: ModelConfig
@@ -44,6 +45,7 @@ class Prepared:
     unit: str
     counted: str
     facts: Mapping[str, Any]
+    labels: tuple[str, ...] = ()
 
 
 class Answer(Protocol):

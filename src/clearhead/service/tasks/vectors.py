@@ -23,6 +23,7 @@ from clearhead.recipes.vectors import VectorRecipe
 from clearhead.service.changes import refuse_other_files
 from clearhead.service.events import Scored
 from clearhead.service.run_folder import RunCard, RunFolder, write_text
+from clearhead.service.start import Start
 from clearhead.service.tasks.labeller import VectorLabeller
 from clearhead.service.tasks.task import Prepared, Wrap
 from clearhead.strict_json import read_json
@@ -83,6 +84,7 @@ class VectorTask:
                 "labels": list(learnt.labels),
                 "files": corpus.inputs,
             },
+            labels=learnt.labels,
         )
 
     def open(self, recipe: VectorRecipe, run: RunFolder, config: ModelConfig) -> Wrap[VectorLabeller]:
@@ -165,6 +167,8 @@ class VectorTask:
         scale, labels = measured(rows, standardise=recipe.data.standardise)
         if not labels:
             raise DataError(f"no usable row in {vector_paths(recipe.data.train, folder)[0]}: {ledger.read} read")
+        if (start := Start.of(run)) is not None:
+            scale = _known_scale(start, len(scale.mean))
         names = tuple(sorted(labels, key=_numbers_by_size))
         table = {"mean": scale.mean, "deviation": scale.deviation, "labels": names}
         (run.path / "tokenizer").mkdir(exist_ok=True)
@@ -199,6 +203,17 @@ class VectorTask:
             return None
         first = next(read_vectors(train, folder, Ledger(strict=False), per_vector=self.per_vector), None)
         return None if first is None else first.vectors.shape[1]
+
+
+def _known_scale(start: Start, width: int) -> Scale:
+    """The scale that the model to start from was trained on: its weights know no other."""
+    scale = _read_learnt(start.run).scale
+    if len(scale.mean) != width:
+        raise DataError(
+            f"the training data has vectors of {width} numbers, but the model in {start.facts['origin']} reads vectors "
+            f"of {len(scale.mean)}"
+        )
+    return scale
 
 
 def _check_width(predictor: VectorLabeller, held_out: HeldOutVectors) -> None:
