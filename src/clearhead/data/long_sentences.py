@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clearhead.data.ledger import Ledger
+from clearhead.data.surroundings import room_inside
 from clearhead.data.tag_settings import TagData
 from clearhead.errors import DataError
 
@@ -35,7 +36,13 @@ def even_parts(sizes: Sequence[int], limit: int) -> list[slice]:
 class LongSentences:
     """Which words of a sentence are kept, and in which parts; writes down what is not as it was."""
 
-    def __init__(self, settings: TagData, path: Path, ledger: Ledger) -> None:
+    def __init__(self, settings: TagData, path: Path, ledger: Ledger, around: int = 0) -> None:
+        """``around``: positions of every sentence that are no word's.
+
+        Raises:
+            ConfigurationError: ``max_length`` leaves no room for words.
+        """
+        self.limit = room_inside(settings.max_length, around)
         self._settings = settings
         self.path = path
         self._ledger = ledger
@@ -46,13 +53,13 @@ class LongSentences:
         Raises:
             DataError: it is too long and ``too_long`` is "refuse".
         """
-        limit, policy = self._settings.max_length, self._settings.too_long
+        limit, policy = self.limit, self._settings.too_long
         if (length := sum(sizes)) <= limit:
             return [slice(0, len(sizes))]
         if policy == "refuse":
             raise DataError(
-                f"{self.path}:{line}: the sentence takes {length} positions, max_length is {limit}; raise it, or set "
-                'too_long = "split", "cut" or "drop"'
+                f"{self.path}:{line}: the sentence takes {length + self._settings.max_length - limit} positions, "
+                f'max_length is {self._settings.max_length}; raise it, or set too_long = "split", "cut" or "drop"'
             )
         if policy == "drop":
             self._ledger.drop(f"a sentence of more than {limit} positions", self.path, line)

@@ -39,7 +39,7 @@ def prepare_tagged(settings: TagData, reader: WordReader, tags: Mapping[str, int
     """
     path = Path(settings.folder) / settings.train
     ledger = Ledger(strict=settings.bad_lines == "refuse")
-    growing = _Growing(settings, reader, tags, LongSentences(settings, path, ledger))
+    growing = _Growing(settings, reader, tags, LongSentences(settings, path, ledger, reader.around))
     for portion in _portions(read_tagged(settings, settings.train, Path(settings.folder), ledger)):
         growing.add(portion)
     if not growing.lengths:
@@ -47,7 +47,7 @@ def prepare_tagged(settings: TagData, reader: WordReader, tags: Mapping[str, int
         raise DataError(f"no usable sentence in {path}: {ledger.read} read{reasons}")
     inputs = {path.name: sha256(path)}
     with complete_or_absent(out) as partial:
-        arrays = growing.arrays(settings.max_length)
+        arrays = growing.arrays()
         for name, values in arrays.items():
             write_array(partial, name, values)
         page = {
@@ -56,6 +56,7 @@ def prepare_tagged(settings: TagData, reader: WordReader, tags: Mapping[str, int
             "inputs": inputs,
             "ngrams": bool(reader.buckets),
             "pooled": growing.pooled,
+            "around": bool(reader.around),
             "made_of": _made_of(settings, reader, tags) | {"inputs": inputs},
             "ledger": ledger.as_dict(),
         }
@@ -67,7 +68,7 @@ class _Growing:
     """The sentences so far: numbers of their words and tags, where each begins, how long it is, where it stood."""
 
     def __init__(self, settings: TagData, reader: WordReader, tags: Mapping[str, int], policy: LongSentences) -> None:
-        self._limit, self._reader, self._tag_numbers, self._policy = settings.max_length, reader, tags, policy
+        self._limit, self._reader, self._tag_numbers, self._policy = policy.limit, reader, tags, policy
         self._numbers: dict[str, int] = {}
         self._sizes = array("q")
         self._words, self._tags, self._starts = array("i"), array("i"), array("q", [0])
@@ -86,11 +87,11 @@ class _Growing:
                 self._tags.extend(self._number(tag, sentence.line) for tag in sentence.tags[part])
                 self._starts.append(len(self._words))
                 self._lines.append(sentence.line)
-                self.lengths.append(sum(sizes[part]))
+                self.lengths.append(sum(sizes[part]) + self._reader.around)
 
-    def arrays(self, limit: int) -> Arrays:
+    def arrays(self) -> Arrays:
         """All of it, and what the model reads of each distinct word."""
-        table = self._reader.table(list(self._numbers), limit)
+        table = self._reader.table(list(self._numbers), self._limit)
         arrays: Arrays = {
             "words": np.array(self._words, dtype=np.int32),
             "tags": np.array(self._tags, dtype=np.int32),

@@ -20,6 +20,7 @@ from clearhead.data.labels import Labels
 from clearhead.data.ledger import Ledger
 from clearhead.data.prepare import complete_or_absent, sha256
 from clearhead.data.ragged import Ragged
+from clearhead.data.surroundings import room_inside
 from clearhead.data.text_corpus import FORMAT, KIND, TextCorpus
 from clearhead.data.text_reader import Rows, TextReader, TextTable
 from clearhead.errors import ConfigurationError, DataError
@@ -71,12 +72,12 @@ def prepare_texts(
     path, numbers = Path(settings.folder) / settings.train.file, labels.numbers
     numbering = reader.begin()
     plain = numbering.rows([row.text for row in rows])
-    chosen = [place for place, row in enumerate(plain) if _fits(settings, len(row), path, rows[place].line, ledger)]
+    room = room_inside(settings.max_length, reader.around)
+    chosen = [p for p, row in enumerate(plain) if _fits(settings, room, len(row), path, rows[p].line, ledger)]
     if not chosen:
         reasons = "".join(f", {entry.count} dropped for {reason}" for reason, entry in ledger.dropped.items())
         raise DataError(f"no usable text in {path}: {ledger.read} read{reasons}")
     kept = [rows[place] for place in chosen]
-    room = settings.max_length - 1  # the start symbol takes one
     sides = _varied(reader, kept, [plain[place][:room] for place in chosen], variety)
     _note_lonely(kept, labels, path, ledger)
     wanted = [sorted(numbers[label] for label in row.labels) for row in kept]
@@ -88,7 +89,8 @@ def prepare_texts(
         "samples": len(sides),
         "classes": len(labels.names),
         "sets": settings.between is not None,
-        "start": table.start,
+        "before": table.before,
+        "after": table.after,
         "made_of": _made_of(settings, labels, reader, variety) | {"inputs": inputs},
         "ledger": ledger.as_dict(),
     }
@@ -118,14 +120,14 @@ def _write(out: Path, arrays: Arrays, page: Mapping[str, Any]) -> None:
         write_page(partial, {name: (values.dtype.str, values.shape) for name, values in arrays.items()}, page)
 
 
-def _fits(settings: LabelData, length: int, path: Path, line: int, ledger: Ledger) -> bool:
+def _fits(settings: LabelData, room: int, length: int, path: Path, line: int, ledger: Ledger) -> bool:
     limit = settings.max_length
-    if length < limit:
+    if length <= room:
         return True
     if settings.too_long == "refuse":
         raise DataError(
-            f"{path}:{line}: the text takes {length + 1} positions with the start symbol, max_length is {limit}; raise "
-            'it, or set too_long = "truncate" or "drop"'
+            f"{path}:{line}: the text takes {length + limit - room} positions with the symbols around it, "
+            f'max_length is {limit}; raise it, or set too_long = "truncate" or "drop"'
         )
     if settings.too_long == "drop":
         ledger.drop(f"a text of more than {limit} positions", path, line)

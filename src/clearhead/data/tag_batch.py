@@ -90,12 +90,13 @@ def collate_tagged(table: WordTable, sentences: Sequence[Numbers], tags: Sequenc
         raise ShapeError("a batch needs at least one sentence, and every sentence at least one word")
     if tags is not None and [len(row) for row in tags] != counts.tolist():
         raise ShapeError("a sentence needs as many tags as it has words")
-    words = np.concatenate(sentences)
+    learnt = np.full(counts.sum(), UNSCORED) if tags is None else np.concatenate(tags).astype(np.int64)
+    rows, places = _rows_and_places(table, sentences)
+    words, numbers = np.concatenate(rows), np.concatenate(places)
     sizes = table.positions(words)
-    lengths = np.add.reduceat(sizes, np.cumsum(counts) - counts)
+    read = np.fromiter(map(len, rows), np.int64, len(rows))
+    lengths = np.add.reduceat(sizes, np.cumsum(read) - read)
     ids = spread(table.pieces.flat(words).astype(np.int64), lengths)
-    numbers = np.concatenate([np.arange(count) for count in counts])
-    learnt = np.full(len(words), UNSCORED) if tags is None else np.concatenate(tags).astype(np.int64)
     return TagBatch(
         ids=torch.from_numpy(ids),
         mask=torch.from_numpy(reaches(lengths)),
@@ -104,6 +105,18 @@ def collate_tagged(table: WordTable, sentences: Sequence[Numbers], tags: Sequenc
         tags=torch.from_numpy(spread(learnt, counts, fill=UNSCORED)),
         tokens=int((learnt != UNSCORED).sum()),
         real=int(lengths.sum()),
+    )
+
+
+def _rows_and_places(table: WordTable, sentences: Sequence[Numbers]) -> tuple[list[Numbers], list[Numbers]]:
+    """The rows of ``table`` that each sentence is read as, and which word of it each is, -1 for none."""
+    places: list[Numbers] = [np.arange(len(sentence)) for sentence in sentences]
+    if not table.around:
+        return list(sentences), places
+    before, after, nothing = np.array([len(table.pieces) - 2]), np.array([len(table.pieces) - 1]), np.array([-1])
+    return (
+        [np.concatenate((before, sentence, after)) for sentence in sentences],
+        [np.concatenate((nothing, place, nothing)) for place in places],
     )
 
 

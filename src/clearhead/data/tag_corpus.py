@@ -32,7 +32,8 @@ class TagCorpus:
         self.inputs: dict[str, str] = page["inputs"]
         self.fingerprint: str = page["fingerprint"]
         ngrams = Ragged(arrays["ngrams"], arrays["ngram_starts"]) if page["ngrams"] else None
-        self.table = WordTable(Ragged(arrays["pieces"], arrays["piece_starts"]), ngrams, page["pooled"])
+        pieces = Ragged(arrays["pieces"], arrays["piece_starts"])
+        self.table = WordTable(pieces, ngrams, page["pooled"], page.get("around", False))
         self.lines = arrays["lines"]
         self._words, self._tags, self._starts = arrays["words"], arrays["tags"], arrays["starts"]
         self._lengths = arrays["lengths"]

@@ -1,4 +1,4 @@
-"""One batch of texts as tensors, each behind the start symbol, with the label or the labels to be learnt.
+"""One batch of texts as tensors, each with the symbols around it, with the label or the labels to be learnt.
 
 Dimensions: B texts, P positions of the longest one, N n-grams of the word with most, C labels. Nothing here knows where
 texts come from or what will read them.
@@ -25,7 +25,7 @@ Numbers = Sequence[int] | NDArray[np.integer]
 class TextBatch:
     """Padded texts. ``mask`` is True where a position is real; padding is id 0."""
 
-    ids: Tensor  # (B, P) int64, the start symbol first
+    ids: Tensor  # (B, P) int64, the symbols around a text included
     mask: Tensor  # (B, P) bool
     ngrams: Tensor | None  # (B, P, N) int64, 0 for none: where the model reads n-grams
     labels: Tensor  # (B,) int64 for one label a text, (B, C) bool for any number of them
@@ -75,16 +75,17 @@ class TextBatch:
 
 
 def collate_texts(table: TextTable, rows: Sequence[Numbers], labels: Tensor) -> TextBatch:
-    """Texts as numbers of ``table``, without the start symbol, as one batch.
+    """Texts as numbers of ``table``, without the symbols around them, as one batch.
 
     Raises:
         ShapeError: there are no texts, or not as many rows of ``labels``.
     """
     if not len(rows) or len(rows) != len(labels):
         raise ShapeError(f"a batch needs as many labels as texts, at least one; got {len(labels)} and {len(rows)}")
-    lengths = np.fromiter((len(row) + 1 for row in rows), np.int64, len(rows))
-    start = np.array([table.start])
-    numbers = np.concatenate([part for row in rows for part in (start, np.asarray(row, dtype=np.int64))])
+    around = len(table.before) + len(table.after)
+    lengths = np.fromiter((len(row) + around for row in rows), np.int64, len(rows))
+    before, after = np.array(table.before, dtype=np.int64), np.array(table.after, dtype=np.int64)
+    numbers = np.concatenate([part for row in rows for part in (before, np.asarray(row, dtype=np.int64), after)])
     ngrams = None
     if table.ngrams is not None:
         ngrams = torch.from_numpy(spread(table.ngrams.padded(numbers).astype(np.int64), lengths))

@@ -19,7 +19,7 @@ from clearhead.data.ragged import Ragged
 from clearhead.data.text_batch import TextBatch, collate_texts, label_sets
 from clearhead.data.text_reader import TextTable
 
-KIND, FORMAT = "labelled texts", 1
+KIND, FORMAT = "labelled texts", 2
 
 
 class TextCorpus:
@@ -34,7 +34,8 @@ class TextCorpus:
         self.classes: int = page["classes"]
         self.sets: bool = page["sets"]
         ngrams = Ragged(arrays["ngrams"], arrays["ngram_starts"]) if "ngrams" in arrays else None
-        self.table = TextTable(arrays["ids"], ngrams, page["start"])
+        self.table = TextTable(arrays["ids"], ngrams, tuple(page["before"]), tuple(page["after"]))
+        self._around = len(self.table.before) + len(self.table.after)
         self.lines = arrays["lines"]
         self._texts = [Ragged(arrays[f"numbers.{k}"], arrays[f"starts.{k}"]) for k in range(self.samples)]
         self._labels = Ragged(arrays["labels"], arrays["label_starts"])
@@ -54,12 +55,12 @@ class TextCorpus:
 
     @property
     def positions(self) -> int:
-        """What the texts take in the model, their start symbols included."""
-        return len(self._texts[0].values) + len(self)
+        """What the texts take in the model, the symbols around them included."""
+        return len(self._texts[0].values) + self._around * len(self)
 
     def lengths(self, sample: int = 0) -> NDArray[np.int32]:
-        """(N, 1) positions of every text, without the start symbol."""
-        return np.asarray(np.diff(self._texts[sample].starts)[:, None], dtype=np.int32)
+        """(N, 1) positions of every text, less the one that an order of batches adds for a symbol of its own."""
+        return np.asarray(np.diff(self._texts[sample].starts)[:, None] + self._around - 1, dtype=np.int32)
 
     def batch(self, rows: NDArray[np.int64], sample: int = 0) -> TextBatch:
         """These texts, padded, with their labels."""

@@ -1,8 +1,8 @@
 """What a model reads of a text: the ids of its pieces, or of its words with their characters' n-grams.
 
 Either way a text is a row of numbers into a table that says what each stands for, so that a word is spelled once,
-however often it occurs; the number of the start symbol, which stands for the whole text, is the table's, too. Knows
-neither labels nor files.
+however often it occurs; the symbols around a text, of which the first stands for the whole, are the table's, too.
+Knows neither labels nor files.
 """
 
 from __future__ import annotations
@@ -14,27 +14,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearhead.data.ragged import Ragged
+from clearhead.symbols import HOUSE
 from clearhead.text.dropout import SubwordSampler
 from clearhead.text.running_words import running_words
-from clearhead.text.tokenizer import START, Tokenizer
+from clearhead.text.tokenizer import SPECIAL_PIECES, START, Tokenizer
 from clearhead.text.words import WordVocabulary
 
 Rows = list[list[int]]
 
 
 class TextTable(NamedTuple):
-    """For each number the id that the model reads, and the ``ngrams`` with it, where such are read."""
+    """For each number the id that the model reads, and the ``ngrams`` with it, where such are read.
+
+    ``before`` and ``after`` are the numbers of what stands around every text.
+    """
 
     ids: NDArray[np.integer]
     ngrams: Ragged | None
-    start: int
+    before: tuple[int, ...]
+    after: tuple[int, ...] = ()
 
 
 class Numbering(Protocol):
     """Texts met so far, as numbers."""
 
     def rows(self, texts: Sequence[str]) -> Rows:
-        """Each text as numbers, without the start symbol."""
+        """Each text as numbers, without the symbols around it."""
 
     def table(self) -> TextTable:
         """What all numbers given so far stand for."""
@@ -55,11 +60,15 @@ class TextReader(Protocol):
     def buckets(self) -> int:
         """How many different n-grams there are, 0 for none."""
 
+    @property
+    def around(self) -> int:
+        """How many symbols stand around every text."""
+
     def begin(self) -> Numbering:
         """A numbering of texts that nothing was asked of yet."""
 
-    def shown(self, text: str) -> list[str]:
-        """What stands for the text at each position behind the start symbol, to be looked at."""
+    def shown(self, text: str, room: int) -> list[str]:
+        """What stands at each position of the text and around it, to be looked at; of the text, ``room`` positions."""
 
     def sampler(self, dropout: float, seed: int) -> SubwordSampler | None:
         """A source of random segmentations; None where there is only one."""
@@ -73,6 +82,10 @@ class PieceReader:
         self.fingerprint = tokenizer.fingerprint
         self.size = tokenizer.size
         self.buckets = 0
+        symbols = tokenizer.symbols
+        # Our own tokenizers have no symbol for a whole text; the start symbol serves.
+        self._before, self._after = ((START,), ()) if symbols == HOUSE else (symbols.before, symbols.after)
+        self.around = len(self._before) + len(self._after)
 
     def begin(self) -> Numbering:
         """There is nothing to remember."""
@@ -84,11 +97,11 @@ class PieceReader:
 
     def table(self) -> TextTable:
         """Every id stands for itself."""
-        return TextTable(np.arange(self.size, dtype=np.int32), None, START)
+        return TextTable(np.arange(self.size, dtype=np.int32), None, self._before, self._after)
 
-    def shown(self, text: str) -> list[str]:
+    def shown(self, text: str, room: int) -> list[str]:
         """Its pieces."""
-        return self.tokenizer.pieces(self.tokenizer.encode([text])[0])
+        return self.tokenizer.pieces([*self._before, *self.tokenizer.encode([text])[0][:room], *self._after])
 
     def sampler(self, dropout: float, seed: int) -> SubwordSampler | None:
         """See ``TextReader``."""
@@ -103,14 +116,15 @@ class WholeWordReader:
         self.fingerprint = vocabulary.fingerprint
         self.size = vocabulary.size
         self.buckets = vocabulary.settings.buckets
+        self.around = 1
 
     def begin(self) -> Numbering:
         """Numbers from 1; 0 is the start symbol."""
         return _WordNumbers(self.vocabulary)
 
-    def shown(self, text: str) -> list[str]:
+    def shown(self, text: str, room: int) -> list[str]:
         """Its words."""
-        return running_words(text)
+        return [SPECIAL_PIECES[START], *running_words(text)[:room]]
 
     def sampler(self, dropout: float, seed: int) -> SubwordSampler | None:
         """A word is what it is."""
@@ -130,5 +144,5 @@ class _WordNumbers:
         words, vocabulary = list(self._numbers), self._vocabulary
         ids = np.array([START, *(vocabulary.id(word) for word in words)], dtype=np.int32)
         if not vocabulary.settings.buckets:
-            return TextTable(ids, None, 0)
-        return TextTable(ids, Ragged.of([(), *(vocabulary.ngrams(word) for word in words)]), 0)
+            return TextTable(ids, None, (0,))
+        return TextTable(ids, Ragged.of([(), *(vocabulary.ngrams(word) for word in words)]), (0,))

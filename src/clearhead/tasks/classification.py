@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearhead.data.order import evaluation_batches
+from clearhead.data.surroundings import room_inside
 from clearhead.data.text_batch import TextBatch, collate_texts
 from clearhead.data.text_reader import TextReader
 from clearhead.tasks.thresholds import Tuning
@@ -51,7 +52,7 @@ class Classified:
 
 @dataclass(frozen=True)
 class Classification:
-    """Labels by number, texts as ``reader`` reads them, at most ``longest`` positions of them, start symbol included.
+    """Labels by number, texts as ``reader`` reads them, at most ``longest`` positions with the symbols around them.
 
     Without ``thresholds`` a text has exactly one label. With them, one a label, it has every label whose probability is
     at least that; ``at_least_one``: the likeliest where none is. ``tuning`` says how they are to be found.
@@ -64,6 +65,11 @@ class Classification:
     at_least_one: bool = False
     tuning: Tuning = "fixed"
 
+    @property
+    def room(self) -> int:
+        """The most positions that are read of a text itself."""
+        return room_inside(self.longest, self.reader.around)
+
     def classify(
         self, model: TextModel, texts: Sequence[str], check: Callable[[], None] = lambda: None
     ) -> list[Classified]:
@@ -74,7 +80,7 @@ class Classification:
         answers = [Classified((), (), truncated=False)] * len(texts)
         lengths = [len(row) for row in self.reader.begin().rows([texts[place] for place in asked])]
         for place, row, length in zip(asked, likely, lengths, strict=True):
-            answers[place] = Classified(self.chosen(row), tuple(row.tolist()), truncated=length >= self.longest)
+            answers[place] = Classified(self.chosen(row), tuple(row.tolist()), truncated=length > self.room)
         return answers
 
     def logits(
@@ -98,7 +104,7 @@ class Classification:
     def batches(self, texts: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], TextBatch]]:
         """What texts become for the model: batches of similar lengths, with the places of their rows."""
         numbering = self.reader.begin()
-        rows = [row[: self.longest - 1] for row in numbering.rows(texts)]
+        rows = [row[: self.room] for row in numbering.rows(texts)]
         if not rows:
             return
         lengths = np.array([[len(row)] for row in rows], dtype=np.int32)

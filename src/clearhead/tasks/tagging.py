@@ -19,6 +19,7 @@ from torch import Tensor
 
 from clearhead.data.long_sentences import even_parts
 from clearhead.data.order import evaluation_batches
+from clearhead.data.surroundings import room_inside
 from clearhead.data.tag_batch import UNSCORED, TagBatch, collate_tagged
 from clearhead.data.word_table import WordReader, WordTable
 from clearhead.errors import DataError
@@ -130,16 +131,18 @@ class Tagging:
 
     def batches(self, sentences: Sentences, tags: Sequence[NDArray[np.int64]] | None = None) -> Iterator[_Work]:
         """What ``sentences`` become for the model: batches of similar lengths, long sentences in parts."""
-        table, rows = self._read(sentences)
+        around, (table, rows) = self.reader.around, self._read(sentences)
+        room = room_inside(self.longest, around)
         parts = [
             (place, part)
             for place, row in enumerate(rows)
-            for part in even_parts(table.positions(row).tolist(), self.longest)
+            for part in even_parts(table.positions(row).tolist(), room)
             if part.stop > part.start
         ]
         if not parts:
             return
-        lengths = np.array([[table.positions(rows[place][part]).sum() - 1] for place, part in parts], dtype=np.int32)
+        sizes = [[table.positions(rows[place][part]).sum() + around - 1] for place, part in parts]
+        lengths = np.array(sizes, dtype=np.int32)
         for chosen in evaluation_batches(lengths, max(POSITIONS, int(lengths.max()) + 1)):
             where = [parts[index] for index in chosen]
             learnt = None if tags is None else [tags[place][part] for place, part in where]
@@ -157,7 +160,7 @@ class Tagging:
             np.array([numbers.setdefault(word, len(numbers)) for word in sentence], dtype=np.int64)
             for sentence in sentences
         ]
-        return self.reader.table(list(numbers), self.longest), rows
+        return self.reader.table(list(numbers), room_inside(self.longest, self.reader.around)), rows
 
     def _run(
         self,

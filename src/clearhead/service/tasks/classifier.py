@@ -17,7 +17,6 @@ from clearhead.service.tasks.task import View
 from clearhead.service.texts import listed
 from clearhead.tasks.classification import Classification, Classified
 from clearhead.tasks.translation import one_line
-from clearhead.text.tokenizer import SPECIAL_PIECES, START
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,8 @@ class Classifier:
 
     @property
     def longest(self) -> int:
-        """The most words or pieces of a text that are read; one position goes to the start symbol."""
-        return self.task.longest - 1
+        """The most words or pieces of a text that are read; symbols around it take further positions."""
+        return self.task.room
 
     def parse(self, line: str) -> str:
         """A line is a text as it is."""
@@ -128,7 +127,7 @@ class Classifier:
         heads: Sequence[int] | None = None,
         max_full: int = MAX_FULL,
     ) -> Inspection:
-        """Every attention over one text, by name; the first position is the start symbol's.
+        """Every attention over one text, by name; the first position is the start symbol's, or its like's.
 
         ``layers`` and ``heads`` (from 0) keep only those; maps of up to ``max_full`` rows and columns are given whole,
         longer ones as summary and by rectangle.
@@ -138,7 +137,7 @@ class Classifier:
             raise ConfigurationError("there is nothing to look at: the text is empty")
         ((_, batch),) = self.task.batches([text])
         batch = batch.to(self.device)
-        shown = [SPECIAL_PIECES[START], *self.task.reader.shown(text)][: batch.ids.shape[1]]
+        shown = self.task.reader.shown(text, self.longest)
         return inspect_forward(
             self.model,
             lambda: self.model.logits(batch.ids, ngrams=batch.ngrams),

@@ -149,7 +149,7 @@ class Tagger:
         if work is None:
             raise ConfigurationError("there is nothing to look at: the sentence has no words")
         batch, part = work.batch.to(self.device), work.where[0][1]
-        shown = [piece for word in words[part] for piece in self.task.reader.shown(word)][: batch.ids.shape[1]]
+        shown = self.task.reader.shown(words[part])[: batch.ids.shape[1]]
         forward: Callable[[], Tensor] = lambda: self.model.logits(  # noqa: E731
             batch.ids, mask=batch.mask, ngrams=batch.ngrams, words=batch.words
         )
