@@ -42,6 +42,25 @@ def test_every_tile_is_its_part_of_the_whole_and_nothing_is_seen_outside_the_col
         assert 0 <= first <= end <= case.keys
         assert not whole[:, :, slice(*rows), :first].any()
         assert not whole[:, :, slice(*rows), end:].any()
+        first, end = case.expression.seen_by_all(rows, case.keys)
+        assert 0 <= first <= end <= case.keys
+        assert whole[:, :, slice(*rows), first:end].all()
+
+
+@pytest.mark.parametrize(
+    ("mask", "columns"),
+    [
+        (masks.causal(), (0, 11)),
+        (masks.causal(2) & masks.window(15, 3), (4, 13)),
+        (masks.lengths(torch.tensor([9, 5])) & masks.causal(), (0, 5)),
+        (masks.causal(-8) | masks.window(20, 20), (0, 31)),
+        (~masks.causal(), (0, 0)),
+    ],
+    ids=str,
+)
+def test_what_all_certainly_see_needs_no_tile(mask: masks.Mask, columns: tuple[int, int]) -> None:
+    """Rows 10 to 19 of 1,000 keys; the promise is a lower bound, and these are as good as it can be."""
+    assert mask.seen_by_all((10, 20), 1000) == columns
 
 
 @pytest.mark.parametrize(

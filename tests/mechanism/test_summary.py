@@ -14,7 +14,7 @@ from torch import Tensor
 
 import clearhead
 from clearhead import AttentionSummary, ConfigurationError, ShapeError, biases, masks
-from clearhead.mechanism import summary, textbook
+from clearhead.mechanism import summary, summary_parts, textbook
 
 from .problems import DEVICES, LAYOUTS, B, H, S, T, largest_difference, mask_cases, queries_keys_values, tensor
 from .test_property import problems
@@ -272,9 +272,9 @@ def test_it_leaves_what_it_looks_at_alone() -> None:
 @pytest.mark.parametrize("count", [1, 3, 8])
 @pytest.mark.parametrize("length", [1, 7, 8, 64, 500, 512, 2048])
 def test_the_largest_by_stripes(length: int, count: int) -> None:
-    length = summary.padded(length, count)
+    length = summary_parts.padded(length, count)
     x = tensor((1, 2, 5, length), length).masked_fill(tensor((1, 2, 5, length), 3) > 1.0, -math.inf)
-    top, places = summary.largest(x, count)
+    top, places = summary_parts.largest(x, count)
     kept = min(count, length)
     assert torch.equal(top[..., :kept], x.topk(kept, -1).values)
     assert (top[..., kept:] == -math.inf).all()

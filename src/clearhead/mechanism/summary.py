@@ -11,19 +11,19 @@ falls out of the same rows, so no second product is needed, whatever the mask. K
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from clearhead.mechanism.biases import as_bias
-from clearhead.mechanism.masks import Span
+from clearhead.mechanism.mask_algebra import Span
 from clearhead.mechanism.paths import Problem
 from clearhead.mechanism.scores import product_queries
+from clearhead.mechanism.summary_parts import Distances, Hidden, concerned, hidden_columns, largest, padded
 
-BLOCK = {"cpu": 1 << 18, "cuda": 1 << 24}  # scores held at once: on a processor what its cache holds twice
+BLOCK = {"cpu": 1 << 20, "cuda": 1 << 24}  # scores held at once: on a processor what its cache holds twice
 ROWS = 32  # a matrix product of fewer rows waits for the keys, however long they are
 FLOOR = -1000.0  # exp of a score so far below its row's largest is 0 in any precision
 
@@ -85,13 +85,17 @@ class _Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ground:
-    """What is laid over the scores of a block: columns that may be seen, bias, who is hidden, and where somebody is."""
+    """What is laid over the scores of a block of rows, for all heads: the columns that may be seen, bias, mask."""
 
     rows: Span
     columns: Span
     bias: Tensor | None
-    hidden: Tensor | None
-    concerned: Span  # counted from the first of ``columns``
+    hidden: Sequence[Hidden]  # counted from the first column that may be seen
+    distances: Distances
+
+    @property
+    def width(self) -> int:
+        return self.columns[1] - self.columns[0]
 
 
 class _Walk:
@@ -116,10 +120,12 @@ class _Walk:
         self.indices = torch.full((*rows, top_k), -1, dtype=torch.int64, device=q.device)
 
     def result(self) -> AttentionSummary:
+        """What the rows walked so far came to."""
         received = self.received.to(self.entropy.dtype)
         return AttentionSummary(self.log_normalizer, self.entropy, received, self.weights, self.indices, self.distance)
 
     def run(self) -> None:
+        """Walk all rows."""
         batch, _, queries, keys = self.problem.full
         groups, per_group = self.q_BGRTD.shape[1:3]
         block = BLOCK.get(self.q_BGRTD.device.type, BLOCK["cuda"])
@@ -132,48 +138,54 @@ class _Walk:
         ]
         for rows in _spans(queries, height):
             ground = self._ground(rows)
-            if ground.columns[0] < ground.columns[1]:
+            if ground.width:
                 for part in parts:
                     self._block(ground, part)
 
     def _ground(self, rows: Span) -> _Ground:
-        """Mask and bias over a block of rows, worked out once for all heads."""
-        mask, device = self.problem.mask, self.problem.q.device
-        columns = (0, self.problem.keys) if mask is None else mask.columns(rows, self.problem.keys)
-        hidden = None if mask is None else ~mask.tile(rows, columns, device)
+        mask, keys, like = self.problem.mask, self.problem.keys, self.entropy
+        columns = (0, keys) if mask is None else mask.columns(rows, keys)
+        hidden = [] if mask is None else list(hidden_columns(mask, rows, columns, keys, like.device))
         added = None
         if self.problem.bias is not None:
             bias = as_bias(self.problem.bias)
-            added = bias.tile(rows, columns, device)
+            added = bias.tile(rows, columns, like.device)
             if bias.may_mask():
-                hidden = added == -math.inf if hidden is None else hidden | (added == -math.inf)
-        return _Ground(rows, columns, added, hidden, _concerned(hidden, columns[1] - columns[0]))
+                hidden += concerned(added == -math.inf, (0, columns[1] - columns[0]))
+        distances = Distances.of(self.first_query + rows[0], rows[1] - rows[0], columns, like)
+        return _Ground(rows, columns, added, hidden, distances)
 
     def _block(self, ground: _Ground, part: _Part) -> None:
         """From scores to everything that is asked of one block."""
-        x_BHTS, loose = self._scores(ground, part)
+        x_BHTS = self._scores(ground, part)
         top, places = largest(x_BHTS, max(1, self.top_k))
-        blind = top[..., :1] == -math.inf
-        peak = top[..., :1].masked_fill(blind, 0.0)
+        peak, blind = top[..., :1], None
+        if ground.hidden or not self.finite:
+            blind = peak == -math.inf
+            peak = peak.masked_fill(blind, 0.0)
         x_BHTS -= peak
-        x_BHTS[..., slice(*loose)].clamp_(min=FLOOR)  # −∞ · 0 would be NaN
+        for first, end in self._loose(ground, x_BHTS.shape[3]):
+            x_BHTS[..., first:end].clamp_(min=FLOOR)  # −∞ · 0 would be NaN
         p_BHTS = torch.softmax(x_BHTS, -1, out=self._room(1, x_BHTS.shape))
-        if bool(blind.any()):
+        if blind is not None:
             p_BHTS.masked_fill_(blind, 0.0)
         here = (slice(*part.sentences), part.heads, slice(*ground.rows))
         weights = p_BHTS.gather(-1, places)
-        log_sum = -weights[..., :1].log()  # the largest score is 0 now, so its weight is 1 / Σ exp
-        self.log_normalizer[here] = (peak + log_sum).masked_fill(blind, -math.inf).squeeze(-1)
-        self.received[here[0], here[1], slice(*ground.columns)] += p_BHTS[..., : _width(ground.columns)].sum(2)
-        self.entropy[here] = (log_sum.squeeze(-1) - x_BHTS.mul_(p_BHTS).sum(-1)).masked_fill(blind.squeeze(-1), 0.0)
-        self.distance[here] = _mean_distance(p_BHTS, self.first_query + ground.rows[0], ground.columns, x_BHTS)
+        log_sum = -weights[..., 0].log()  # the largest score is 0 now, so its weight is 1 / Σ exp
+        self.log_normalizer[here] = peak.squeeze(-1) + log_sum
+        self.entropy[here] = log_sum - x_BHTS.mul_(p_BHTS).sum(-1)
+        self.distance[here] = ground.distances.mean(p_BHTS[..., : ground.width], x_BHTS[..., : ground.width])
+        self.received[*here[:2], slice(*ground.columns)] += p_BHTS[..., : ground.width].sum(2)
         if self.top_k:
-            self.weights[here] = weights.masked_fill(top == -math.inf, 0.0)
+            self.weights[here] = weights.masked_fill_(top == -math.inf, 0.0)
             self.indices[here] = torch.where(top > -math.inf, places + ground.columns[0], -1)
+        if blind is not None:
+            self.log_normalizer[here].masked_fill_(blind.squeeze(-1), -math.inf)
+            self.entropy[here].masked_fill_(blind.squeeze(-1), 0.0)
 
-    def _scores(self, ground: _Ground, part: _Part) -> tuple[Tensor, Span]:
-        """Masked scores (b, h, t, s and some columns of −∞), and the columns outside of which all is finite."""
-        width = _width(ground.columns)
+    def _scores(self, ground: _Ground, part: _Part) -> Tensor:
+        """Masked scores (b, h, t, s), with columns of −∞ behind them until stripes come out even."""
+        width = ground.width
         q_bgrtD = self.q_BGRTD[slice(*part.sentences), slice(*part.groups), :, slice(*ground.rows)]
         k_nsD = self.k_BGSD[slice(*part.sentences), slice(*part.groups), slice(*ground.columns)].flatten(0, 1)
         q_nrD = q_bgrtD.reshape(k_nsD.shape[0], -1, k_nsD.shape[2])
@@ -186,78 +198,25 @@ class _Walk:
             seen.div_(cap).tanh_().mul_(cap)
         if ground.bias is not None:
             seen += part.of(ground.bias)
-        first, last = ground.concerned
-        if ground.hidden is not None:
-            hidden = part.of(ground.hidden)
-            hidden = hidden if hidden.shape[3] == 1 else hidden[..., first:last]
-            seen[..., first:last].masked_fill_(hidden, -math.inf)
+        for (first, end), hidden in ground.hidden:
+            seen[..., first:end].masked_fill_(part.of(hidden), -math.inf)
+        return x_bhtS
+
+    def _loose(self, ground: _Ground, length: int) -> Iterator[Span]:
+        """The columns in which a score may be −∞."""
         if not self.finite:
-            return x_bhtS, (0, x.shape[2])
-        return x_bhtS, (first, last if x.shape[2] == width else x.shape[2])
+            yield (0, length)
+            return
+        yield from (span for span, _ in ground.hidden)
+        if ground.width < length:
+            yield (ground.width, length)
 
     def _room(self, which: int, shape: Sequence[int]) -> Tensor:
-        """One of two pieces of memory that every block uses again; to ask the system anew each time costs a fifth."""
+        """One of two pieces of memory that every block uses again, for the system's fresh pages cost time."""
         size = math.prod(shape)
         if self.space[which].numel() < size:
             self.space[which] = self.entropy.new_empty(size)
-        return self.space[which][:size].view(shape)
-
-
-def largest(x: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The ``count`` largest along the last dimension, in order, and their places; −∞ where there are no more.
-
-    A key lies in stripe ``place mod number of stripes``. The largest keys lie in the stripes with the largest maxima,
-    so only those are sorted: one pass over x instead of a heap over every row.
-    """
-    length = x.shape[-1]
-    stripe = _stripe(length, count)
-    if stripe == 1 or length % stripe:
-        top, places = x.topk(min(count, length), -1)
-        return F.pad(top, (0, count - top.shape[-1]), value=-math.inf), F.pad(places, (0, count - top.shape[-1]))
-    striped = x.view(*x.shape[:-1], stripe, length // stripe)
-    best = striped.amax(-2).topk(count, -1, sorted=False).indices
-    among = striped.gather(-1, best[..., None, :].expand(*best.shape[:-1], stripe, count)).flatten(-2)
-    top, at = among.topk(count, -1)
-    return top, (at // count) * (length // stripe) + best.gather(-1, at % count)
-
-
-def padded(length: int, count: int) -> int:
-    """The length at which stripes come out even."""
-    stripe = _stripe(length, count)
-    return -(-length // stripe) * stripe
-
-
-def _stripe(length: int, count: int) -> int:
-    """Keys in a stripe: a power of 2 for which maxima and what is left to sort are about equally many; 1 for none."""
-    stripe = 1 << round(math.log2(max(1.0, length / count)) / 2)
-    return stripe if stripe >= 4 else 1
-
-
-def _mean_distance(p_BHTS: Tensor, first_query: int, columns: Span, room: Tensor) -> Tensor:
-    """Σ_s p |t′ − s|, with ``room`` to work in.
-
-    A key before or behind all rows of the block lies as far from each row as from the block's edge, and then as far as
-    that row from the edge. So no map of distances is made, and sums of what is never negative lose nothing.
-    """
-    height, length = p_BHTS.shape[2], p_BHTS.shape[3]
-    last = first_query + height - 1
-    s = torch.arange(columns[0], columns[0] + length, device=p_BHTS.device)
-    to_edge = torch.maximum(first_query - s, s - last).clamp_(min=0).to(p_BHTS.dtype)
-    rows = torch.arange(height, device=p_BHTS.device)
-    before, behind = (min(max(0, x - columns[0]), length) for x in (first_query, last + 1))
-    beside = (first_query + rows[:, None] - s[before:behind]).abs().to(p_BHTS.dtype)
-    total = torch.mul(p_BHTS, to_edge, out=room).sum(-1)
-    total += p_BHTS[..., :before].sum(-1) * rows + p_BHTS[..., behind:].sum(-1) * (height - 1 - rows)
-    total += (p_BHTS[..., before:behind] * beside).sum(-1)
-    return total
-
-
-def _concerned(hidden: Tensor | None, width: int) -> Span:
-    """The columns outside of which nobody is hidden: under a causal mask only those beside the block's own rows."""
-    if hidden is None:
-        return (0, 0)
-    somewhere = hidden.any(0).any(0).any(0).expand(width).nonzero()
-    return (int(somewhere[0]), int(somewhere[-1]) + 1) if len(somewhere) else (0, 0)
+        return self.space[which][:size].view(*shape)
 
 
 def _stays_finite(q: Tensor, k: Tensor) -> bool:
@@ -269,7 +228,3 @@ def _stays_finite(q: Tensor, k: Tensor) -> bool:
 
 def _spans(total: int, step: int) -> list[Span]:
     return [(start, min(start + step, total)) for start in range(0, total, step)]
-
-
-def _width(span: Span) -> int:
-    return span[1] - span[0]
