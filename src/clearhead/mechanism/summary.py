@@ -167,7 +167,7 @@ class _Walk:
         for first, end in self._loose(ground, x_BHTS.shape[3]):
             x_BHTS[..., first:end].clamp_(min=FLOOR)  # −∞ · 0 would be NaN
         p_BHTS = torch.softmax(x_BHTS, -1, out=self._room(1, x_BHTS.shape))
-        if blind is not None:
+        if blind is not None and bool(blind.any()):
             p_BHTS.masked_fill_(blind, 0.0)
         here = (slice(*part.sentences), part.heads, slice(*ground.rows))
         weights = p_BHTS.gather(-1, places)
