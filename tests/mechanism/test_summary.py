@@ -14,7 +14,7 @@ from torch import Tensor
 
 import clearhead
 from clearhead import AttentionSummary, ConfigurationError, ShapeError, biases, masks
-from clearhead.mechanism import summary, summary_parts, textbook
+from clearhead.mechanism import summary_parts, summary_walk, textbook
 
 from .problems import DEVICES, LAYOUTS, B, H, S, T, largest_difference, mask_cases, queries_keys_values, tensor
 from .test_property import problems
@@ -34,8 +34,8 @@ BIASES: dict[str, Any] = {
 @pytest.fixture(params=[1 << 18, 1, 23, 80], ids=lambda size: f"blocks of {size}")
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """All heads at once; one head and a few rows at a time; some heads and sentences at a time."""
-    monkeypatch.setattr(summary, "BLOCK", {"cpu": request.param, "cuda": request.param})
-    monkeypatch.setattr(summary, "ROWS", 2)
+    monkeypatch.setattr(summary_walk, "BLOCK", {"cpu": request.param, "cuda": request.param})
+    monkeypatch.setattr(summary_walk, "ROWS", 2)
 
 
 def written_out(q: Tensor, k: Tensor, first_query: int = 0, **shaped: Any) -> dict[str, Tensor]:
@@ -235,8 +235,8 @@ def test_nothing_to_look_at(batch: int, queries: int, keys: int) -> None:
 def test_any_problem(problem: tuple, top_k: int, block: int, dtype: torch.dtype) -> None:
     tensors, ours, theirs = problem
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(summary, "BLOCK", {"cpu": block, "cuda": block})
-        patch.setattr(summary, "ROWS", 1)
+        patch.setattr(summary_walk, "BLOCK", {"cpu": block, "cuda": block})
+        patch.setattr(summary_walk, "ROWS", 1)
         q, k = (x.to(dtype) for x in tensors[:2])
         shaped = {name: value for name, value in ours.items() if name != "score"}
         got = clearhead.attention_summary(q, k, top_k=top_k, **shaped)
@@ -266,7 +266,25 @@ def test_it_leaves_what_it_looks_at_alone() -> None:
     assert all(torch.equal(x, y) for x, y in zip((q, k, v), before, strict=True))
     with torch.autocast("cpu", torch.bfloat16):
         inside = clearhead.attention_summary(q, k, mask=masks.causal(1), softcap=2.0)
-    assert all(torch.equal(x, y) for x, y in zip(astuple(inside), astuple(got), strict=True))
+    with torch.inference_mode():
+        predicting = clearhead.attention_summary(q * 1.0, k * 1.0, mask=masks.causal(1), softcap=2.0)
+    for other in (inside, predicting):
+        assert all(torch.equal(x, y) for x, y in zip(astuple(other), astuple(got), strict=True))
+
+
+@pytest.mark.usefixtures("blocks")
+def test_threads_side_by_side_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, _ = (x.float() for x in queries_keys_values(11, 17, groups=2))
+    shaped = {"mask": masks.causal(3) & masks.lengths(torch.tensor([17, 6])), "bias": biases.alibi(HEADS_OF_ALIBI, 3)}
+    results = []
+    for workers in (1, 2, 3, 20):
+        monkeypatch.setattr(summary_walk, "useful_workers", lambda device, workers=workers: workers)
+        with torch.inference_mode():
+            results.append(clearhead.attention_summary(q, k, **shaped))
+    check(results[-1], written_out(q, k, 3, **shaped), 8, 1e-5)
+    for other in results[1:]:
+        for ours, theirs in zip(astuple(other), astuple(results[0]), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 3, 8])

@@ -14,7 +14,8 @@ from clearhead.inspection.tiles import masked_scores, row_spans
 from clearhead.mechanism.normalizers import normalized
 from clearhead.mechanism.paths import Problem
 from clearhead.mechanism.scores import is_product
-from clearhead.mechanism.summary import AttentionSummary, summarize
+from clearhead.mechanism.summary import AttentionSummary
+from clearhead.mechanism.summary_walk import summarize
 
 TOP = 8
 

@@ -20,7 +20,8 @@ from clearhead.mechanism.masks import Mask, as_mask
 from clearhead.mechanism.normalizers import Normalizer, normalizer
 from clearhead.mechanism.paths import TILE, Problem, choose, visibility
 from clearhead.mechanism.scores import Score, scorer
-from clearhead.mechanism.summary import AttentionSummary, summarize
+from clearhead.mechanism.summary import AttentionSummary
+from clearhead.mechanism.summary_walk import summarize
 from clearhead.shapes import check_broadcastable, check_over_map, check_queries_keys, check_values
 
 
