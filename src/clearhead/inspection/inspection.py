@@ -158,7 +158,7 @@ def inspect_forward(
     """
     if choice.max_full < 0:
         raise ConfigurationError(f"max_full must be a length of 0 or more, got {choice.max_full}")
-    with torch.inference_mode(), inspecting(model, layers=choice.layers) as seen:
+    with torch.no_grad(), inspecting(model, layers=choice.layers) as seen:
         logits = forward()
     for record in seen.records.values():
         checked_heads(choice.heads, record.heads)

@@ -6,6 +6,7 @@
     none    x
 
 ``real`` (B, T) bool says which positions are no padding; None means all. Only batch normalisation has to know.
+``held`` is the norm as the linear map it is once its statistics stand still, for whoever takes a stream apart.
 """
 
 from __future__ import annotations
@@ -23,6 +24,16 @@ class LayerNorm(nn.LayerNorm):
     def forward(self, x: Tensor, real: Tensor | None = None) -> Tensor:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
+    @property
+    def shift(self) -> Tensor:
+        """What is added whatever comes in (W,)."""
+        return self.bias
+
+    def held(self, part: Tensor, x: Tensor) -> Tensor:
+        """What ``part`` (P, W) of x (W,) becomes under the statistics of x; with ``shift`` the sum is the norm of x."""
+        scale = torch.rsqrt(x.var(correction=0) + self.eps)
+        return (part - part.mean(-1, keepdim=True)) * scale * self.weight
+
 
 class RMSNorm(nn.Module):
     """Each position by itself, its mean left where it is; no shift."""
@@ -34,6 +45,15 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor, real: Tensor | None = None) -> Tensor:
         return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+
+    @property
+    def shift(self) -> None:
+        """Nothing is added."""
+        return None
+
+    def held(self, part: Tensor, x: Tensor) -> Tensor:
+        """See ``LayerNorm``."""
+        return part * torch.rsqrt(x.square().mean() + self.epsilon) * self.weight
 
 
 class BatchNorm(nn.Module):
@@ -61,6 +81,18 @@ class BatchNorm(nn.Module):
         gain = self.weight * torch.rsqrt(variance + self.epsilon)
         return ((x - mean) * gain + self.bias).to(x.dtype)
 
+    @property
+    def shift(self) -> Tensor:
+        """See ``LayerNorm``; by the running statistics."""
+        return self.bias - self.running_mean * self._gain()
+
+    def held(self, part: Tensor, x: Tensor) -> Tensor:
+        """See ``LayerNorm``; by the running statistics."""
+        return part * self._gain()
+
+    def _gain(self) -> Tensor:
+        return self.weight * torch.rsqrt(self.running_var + self.epsilon)
+
     def _of_batch(self, x: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor]:
         seen = x.flatten(0, -2) if real is None else x[real]
         if not len(seen):
@@ -81,6 +113,15 @@ class NoNorm(nn.Module):
 
     def forward(self, x: Tensor, real: Tensor | None = None) -> Tensor:
         return x
+
+    @property
+    def shift(self) -> None:
+        """Nothing is added."""
+        return None
+
+    def held(self, part: Tensor, x: Tensor) -> Tensor:
+        """The part as it is."""
+        return part
 
 
 NORMS: dict[str, Callable[[int, float], nn.Module]] = {
