@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from clearhead.settings import Settings
 
 Factor = Annotated[float, Field(gt=0, le=1e9)]
+PlainActivation = Literal["relu", "gelu", "gelu_tanh", "silu"]
 Count = Annotated[int, Field(ge=0, le=1 << 20)]
 
 
@@ -90,5 +91,5 @@ class HeadSettings(Settings):
     """
 
     kind: Literal["classes", "vocabulary", "none"] = "classes"
-    activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "gelu"
+    activation: PlainActivation = "gelu"
     scale: Factor = 1.0

@@ -1,0 +1,116 @@
+"""Which family a configuration belongs to, and what a published model of it is called: the way back out.
+
+A family can express a configuration when its settings, read back, give the same model; what differs is named. What
+plays no part in evaluation (dropout, initial values) is not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from clearhead.errors import ConfigurationError
+from clearhead.models.account import layers_of
+from clearhead.models.config import ModelConfig
+from clearhead.pretrained.family import Family, configuration
+from clearhead.pretrained.published import Published
+from clearhead.pretrained.table import FAMILIES
+
+WITHOUT_EFFECT = {
+    "dropout",
+    "embedding_dropout",
+    "attention_dropout",
+    "feedforward_dropout",
+    "token_dropout",
+    "initialisation",
+    "initial_std",
+    "word_pooling",
+    "classes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A model as others read it: the object of its ``config.json`` and its tensors by their published names."""
+
+    family: str
+    settings: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def publish(config: ModelConfig, tensors: Mapping[str, Tensor], family: str | None = None) -> Publication:
+    """The model of this configuration and these weights, by our names, as one of ``family``, or of one that fits.
+
+    Raises:
+        ConfigurationError: no family has such a model; what is in the way is named.
+    """
+    found = fitting(config, [FAMILIES[family]] if family is not None else list(FAMILIES.values()))
+    settings = {"model_type": found.name} | found.describe(config)
+    published: dict[str, Tensor] = {}
+    bare = config.architecture == "encoder" and config.head.kind == "none"
+    for row in found.rows(config):
+        for name, tensor in zip(row.theirs, row.unpack(tensors[row.ours]), strict=True):
+            published[name.removeprefix(found.inner) if bare else name] = tensor
+    return Publication(found.name, settings, published)
+
+
+def fitting(config: ModelConfig, families: list[Family]) -> Family:
+    """The first of these families that can express ``config``.
+
+    Raises:
+        ConfigurationError: none can; the one that comes nearest is named with what it lacks.
+    """
+    found = {family.name: differences(config, family) for family in families}
+    for family in families:
+        if not found[family.name]:
+            return family
+    alike = [family.name for family in families if family.kind == config.architecture]
+    name = min(alike or found, key=lambda name: len(found[name]))
+    raise ConfigurationError(
+        f"no family of published models has this one; {name} comes nearest, but {'; '.join(found[name][:5])}"
+    )
+
+
+def differences(config: ModelConfig, family: Family) -> list[str]:
+    """What keeps ``family`` from expressing ``config``, each a phrase; nothing when it can."""
+    if config.architecture != family.kind:
+        return [f'architecture must be "{family.kind}", but is "{config.architecture}"']
+    try:
+        settings = family.describe(config)
+        names = [name for row in family.rows(config) for name in row.theirs]
+        back = configuration(family, Published(settings, family.name), names)
+    except ValueError as error:
+        return [str(error).splitlines()[0]]
+    ours, theirs = essence(config), essence(back)
+    return [f"{key} must be {theirs[key]!r}, but is {ours[key]!r}" for key in ours if ours[key] != theirs[key]]
+
+
+def essence(config: ModelConfig) -> dict[str, Any]:
+    """What a configuration decides in evaluation, with everything left out filled in."""
+    table = config.model_dump(exclude=WITHOUT_EFFECT)
+    table |= {
+        "key_value_heads": config.kv_heads,
+        "key_width": config.head_width,
+        "value_width": config.value_head_width,
+        "final_norm": config.ends_in_norm,
+    }
+    table["encoder_layers"], table["decoder_layers"] = layers_of(config)
+    table["biases"]["output"] = config.output_bias and config.head.kind != "none"
+    table["input"]["scale"] = config.width**0.5 if config.input.scale is None else config.input.scale
+    if config.architecture != "encoder-decoder":
+        vocabulary = config.source_vocabulary if config.architecture == "encoder" else config.target_vocabulary
+        table |= {"source_vocabulary": vocabulary, "target_vocabulary": vocabulary}
+        table["tie"] = "all" if config.tie != "none" else "none"
+    if config.architecture == "encoder" and config.head.kind != "vocabulary":
+        table["tie"] = "all"
+        table["head"]["activation"] = "gelu"
+    return {key: value for name, entry in table.items() for key, value in _flat(name, entry)}
+
+
+def _flat(name: str, entry: Any) -> list[tuple[str, Any]]:
+    if isinstance(entry, dict):
+        return [(f"{name}.{key}", value) for key, value in entry.items()]
+    return [(name, entry)]

@@ -1,0 +1,96 @@
+"""GPT-2, Llama, Mistral, Qwen2 and Qwen3 against transformers: logits, states, padding, cache, generated tokens."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from clearhead.generation.prompts import continue_prompts
+from clearhead.generation.settings import ContinuationSettings
+from clearhead.pretrained.directory import ModelDirectory
+from clearhead.pretrained.read import understand
+
+from .originals import DECODERS, agree, saved, tokens
+
+SPECIAL = [0, 2, 3]  # padding, start, end: what the house's search never writes before an output is full
+
+
+@pytest.fixture(scope="module", params=DECODERS)
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    theirs, folder = saved(request.param, tmp_path_factory.mktemp(request.param))
+    return theirs, understand(ModelDirectory.open(folder)).build()
+
+
+@torch.no_grad()
+def test_logits_and_states(both) -> None:
+    theirs, ours = both
+    ids = tokens(3, 13)
+    whole = theirs(ids, output_hidden_states=True)
+    agree(ours.states(ids), whole.hidden_states[-1])
+    if hasattr(whole, "logits"):
+        agree(ours.logits(ids), whole.logits)
+
+
+@pytest.mark.parametrize("left", [True, False])
+@torch.no_grad()
+def test_padding_on_either_side(both, left: bool) -> None:
+    theirs, ours = both
+    mask = torch.arange(11) < torch.tensor([[11], [7], [2]])
+    mask = mask.flip(1) if left else mask
+    ids = tokens(3, 11).masked_fill(~mask, 0)
+    places = (mask.long().cumsum(1) - 1).clamp(min=0)
+    whole = theirs(ids, attention_mask=mask.long(), position_ids=places, output_hidden_states=True)
+    agree(ours.states(ids, mask=mask)[mask], whole.hidden_states[-1][mask])
+
+
+@torch.no_grad()
+def test_cached_is_uncached(both) -> None:
+    _, ours = both
+    ids = tokens(2, 17)
+    state = ours.begin(ids[:, :6], torch.ones(2, 6, dtype=torch.bool), beam=1, max_length=11)
+    steps = [ours.advance(ids[:, at : at + 1], state) for at in range(6, 17)]
+    agree(torch.cat(steps, 1), ours.logits(ids)[:, 6:], tolerance=1e-5)
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_the_same_tokens_greedily_and_by_beam_search(both, beam: int) -> None:
+    """Outputs of one length, which every search ranks alike; searches differ in when those that ended stop them."""
+    theirs, ours = both
+    if not hasattr(theirs, "lm_head"):
+        pytest.skip("a bare stack generates nothing")
+    prompts = tokens(3, 5)
+    settings = ContinuationSettings(beam=beam, sample=False, max_length=12, min_length=12, length_penalty=0.0)
+    found = continue_prompts(ours, prompts.tolist(), settings, context=23)
+    wanted = theirs.generate(
+        prompts,
+        attention_mask=torch.ones_like(prompts),
+        num_beams=beam,
+        do_sample=False,
+        max_new_tokens=12,
+        min_new_tokens=12,
+        suppress_tokens=SPECIAL,
+        pad_token_id=0,
+        length_penalty=0.0,
+    )
+    assert [list(best[0].tokens) for best in found] == wanted[:, 5:].tolist()
+
+
+def test_greedy_search_ends_where_theirs_ends(both) -> None:
+    theirs, ours = both
+    if not hasattr(theirs, "lm_head"):
+        pytest.skip("a bare stack generates nothing")
+    prompts = tokens(4, 3)
+    found = continue_prompts(
+        ours, prompts.tolist(), ContinuationSettings(beam=1, sample=False, max_length=15), context=23
+    )
+    for prompt, best in zip(prompts, found, strict=True):
+        wanted = theirs.generate(
+            prompt[None],
+            attention_mask=torch.ones(1, 3, dtype=torch.long),
+            do_sample=False,
+            max_new_tokens=15,
+            suppress_tokens=[0, 2],
+            eos_token_id=3,
+            pad_token_id=0,
+        )[0, 3:].tolist()
+        assert list(best[0].tokens) == [token for token in wanted if token != 3]
