@@ -66,7 +66,7 @@ def test_the_model_has_the_dtype_of_the_file(dtype: torch.dtype, tmp_path: Path)
 
 
 def test_names_of_the_first_berts_and_heads_of_pre_training(tmp_path: Path) -> None:
-    """gamma and beta for weight and bias of a norm, buffers, a pooler and the next-sentence head beside a masked model."""
+    """gamma and beta for weight and bias of a norm, buffers, and beside a masked model other heads of pre-training."""
     theirs, folder = saved("bert-masked", tmp_path)
     file = folder / "model.safetensors"
     tensors = {
