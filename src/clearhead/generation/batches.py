@@ -51,7 +51,8 @@ def generate(
     def answers_of(batch: list[int]) -> list[list[Hypothesis]]:
         rows = rectangle([sources[place] for place in batch], settings, device, symbols)
         called = [names[place] for place in batch]
-        return search(model, rows, settings, watched(proposal(settings, seed, called, rows), called, watch))
+        propose = proposal(settings, seed, called, rows)
+        return search(model, rows, settings, watched(propose, called, watch, competing=settings.competing))
 
     results: list[list[Hypothesis]] = [[] for _ in sources]
     for batch, answers in zip(places, side_by_side(answers_of, places, workers), strict=True):

@@ -56,7 +56,8 @@ def continue_prompts(
         ids = torch.tensor([read[place] for place in batch], dtype=torch.int64, device=device)
         limits = torch.full((len(batch),), settings.max_length, device=device)
         sources = Sources(ids[:, :-1], torch.ones_like(ids[:, :-1], dtype=torch.bool), limits, ids[:, -1], symbols)
-        return search(windowed, sources, settings, watched(proposal(settings, seed, batch, sources), batch, watch))
+        propose = proposal(settings, seed, batch, sources)
+        return search(windowed, sources, settings, watched(propose, batch, watch, competing=settings.competing))
 
     results: list[list[Hypothesis]] = [[] for _ in prompts]
     for batch, answers in zip(places, side_by_side(answers_of, places, workers), strict=True):

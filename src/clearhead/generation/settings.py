@@ -45,6 +45,11 @@ class SearchSettings(Settings):
         """K, hypotheses that are alive side by side for one input."""
         return self.n_best if self.sample else self.beam
 
+    @property
+    def competing(self) -> bool:
+        """Whether hypotheses of one input drive each other out."""
+        return not self.sample and self.beam > 1
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if not self.sample and self.n_best > self.beam:

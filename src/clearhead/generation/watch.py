@@ -9,6 +9,7 @@ Legend: B sentences still in work, C hypotheses of each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,24 +25,25 @@ from clearhead.generation.search import Propose
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What a search just decided for some inputs: row b of ``live`` and ``extension`` belongs to ``numbers[b]``."""
+    """What a search just decided for some inputs: row b of ``live`` and ``extension`` belongs to ``numbers[b]``.
+
+    ``competing``: hypotheses of an input drive each other out, as in a beam; otherwise each goes its own way.
+    """
 
     numbers: tuple[int, ...]
     live: Live
     extension: Extension
+    competing: bool
 
     @property
     def length(self) -> int:
         """How many tokens each hypothesis has with this step's."""
         return self.live.length + 1
 
-    def newest(self) -> list[list[int | None]]:
-        """The token each hypothesis got in this step, by row; None where a hypothesis is over."""
-        over = (self.extension.totals == -torch.inf).tolist()
-        return [
-            [None if gone else token for token, gone in zip(*row, strict=True)]
-            for row in zip(self.extension.tokens.tolist(), over, strict=True)
-        ]
+    def newest(self, row: int) -> list[int | None]:
+        """The token each hypothesis of the row got in this step, the end symbol too; None where it was over before."""
+        totals, tokens = self.extension.totals[row].tolist(), self.extension.tokens[row].tolist()
+        return [None if total == -math.inf else token for total, token in zip(totals, tokens, strict=True)]
 
     def likeliest(self, row: int) -> list[int]:
         """The tokens so far of the row's likeliest hypothesis, this step's included."""
@@ -75,7 +77,7 @@ def current_watch() -> Watch | None:
     return _WATCH.get()
 
 
-def watched(propose: Propose, numbers: Sequence[int], watch: Watch | None) -> Propose:
+def watched(propose: Propose, numbers: Sequence[int], watch: Watch | None, *, competing: bool) -> Propose:
     """``propose`` for the inputs ``numbers``, of which ``watch`` is told; the same function when nobody watches."""
     if watch is None:
         return propose
@@ -83,7 +85,7 @@ def watched(propose: Propose, numbers: Sequence[int], watch: Watch | None) -> Pr
     def propose_watched(logits: Tensor, normalizer: Tensor, live: Live) -> Extension:
         extension = propose(logits, normalizer, live)
         rows = tuple(numbers[sentence] for sentence in live.sentences.tolist())
-        unwanted = watch(Step(rows, live, extension))
+        unwanted = watch(Step(rows, live, extension, competing))
         if not unwanted:
             return extension
         gone = torch.tensor([number in unwanted for number in rows], device=logits.device)

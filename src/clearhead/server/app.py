@@ -15,10 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from clearhead import __version__
-from clearhead.errors import ClearheadError
+from clearhead.errors import ClearheadError, ConfigurationError, DataError, ShapeError
 from clearhead.server.gate import Gate
 from clearhead.server.health_routes import health_routes
 from clearhead.server.house import House
+from clearhead.server.inspect_routes import inspect_routes
 from clearhead.server.journal import Journal
 from clearhead.server.model_routes import model_routes
 from clearhead.server.page_files import page_files, page_router
@@ -26,7 +27,7 @@ from clearhead.server.refusal import Refusal
 from clearhead.server.settings import ServerSettings
 from clearhead.service.serving import Served
 
-ROUTERS: tuple[Callable[[House], APIRouter], ...] = (health_routes, model_routes)
+ROUTERS: tuple[Callable[[House], APIRouter], ...] = (health_routes, model_routes, inspect_routes)
 SENTENCES = {404: "there is nothing at this address", 405: "this address does not take that method"}
 
 
@@ -66,8 +67,9 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 async def _wrong(_: Request, error: Exception) -> Response:
-    """What a model says of an input or an option."""
-    return _said(Refusal(422, " ".join(str(error).split())))
+    """What a model says of an input or an option; anything else it says is not the client's fault."""
+    own = isinstance(error, ConfigurationError | DataError | ShapeError)
+    return _said(Refusal(422 if own else 500, " ".join(str(error).split())))
 
 
 async def _not_here(_: Request, error: Exception) -> Response:

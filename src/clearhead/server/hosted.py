@@ -121,10 +121,14 @@ class Hosted:
             async with asyncio.timeout(max(0.0, job.deadline - time.monotonic())):
                 return await asyncio.wrap_future(job.answer)
         except TimeoutError:
-            raise Refusal(504, "the request was not answered within its deadline; ask for less at a time") from None
+            raise late() from None
         finally:
-            job.answer.cancel()
-            self.line.leave(job)
+            self.drop(job)
+
+    def drop(self, job: Job) -> None:
+        """Nobody waits for the job any more: it leaves the line, or the model at the next token; done, nothing."""
+        job.answer.cancel()
+        self.line.leave(job)
 
     def _work(self) -> None:
         gather = 0.0
@@ -178,6 +182,11 @@ class Hosted:
             outcome, error = None, raised
         if job.answer.set_running_or_notify_cancel():
             job.answer.set_result(outcome) if error is None else job.answer.set_exception(error)
+
+
+def late() -> Refusal:
+    """What is said at the deadline."""
+    return Refusal(504, "the request was not answered within its deadline; ask for less at a time")
 
 
 def _same(answer: Result) -> Result:

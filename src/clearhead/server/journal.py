@@ -55,6 +55,7 @@ class Journal:
             await self.app(scope, receive, send)
             return
         entry = Entry(secrets.token_hex(8), time.monotonic())
+        scope["facts"] = {}
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -88,7 +89,7 @@ class Journal:
         self.house.metrics.requests.labels(route, str(status)).inc()
         self.house.metrics.seconds.labels(route).observe(seconds)
         facts: dict[str, Fact] = {"id": entry.id, "method": _method(scope), "route": route, "status": status}
-        log("request", facts | scope.get("facts", {}) | {"seconds": round(seconds, 6)})
+        log("request", facts | scope["facts"] | {"seconds": round(seconds, 6)})
 
 
 def route_of(scope: Scope) -> str:

@@ -13,8 +13,9 @@ from clearhead.server.document import errors, takes
 from clearhead.server.hosted import Hosted
 from clearhead.server.house import House
 from clearhead.server.leaving import while_connected
-from clearhead.server.reading import read_as, refuse_too_much
+from clearhead.server.reading import note_texts, read_as, refuse_too_much
 from clearhead.server.schema import ModelCard, ModelList, PredictRequest, PredictResponse
+from clearhead.server.streamed import EVENTS, streamed
 
 
 def model_routes(house: House) -> APIRouter:
@@ -30,7 +31,7 @@ def model_routes(house: House) -> APIRouter:
     @router.post(
         "/models/{name}/predict",
         response_model=PredictResponse,
-        responses=errors(400, 404, 408, 413, 415, 422, 429, 503, 504),
+        responses=errors(400, 404, 408, 413, 415, 422, 429, 500, 503, 504) | EVENTS,
         openapi_extra=takes(PredictRequest),
     )
     async def predict(name: str, request: Request) -> Response:
@@ -38,6 +39,9 @@ def model_routes(house: House) -> APIRouter:
         hosted, deadline = house.admit(name), house.deadline()
         asked = read_as(PredictRequest, await read_object(request, limits))
         refuse_too_much(asked.inputs, limits)
+        note_texts(request, asked.inputs)
+        if asked.stream:
+            return await streamed(hosted, asked, deadline, request)
         job = hosted.texts(asked.inputs, asked.decoding.given(), deadline)
         hosted.enter(job)
         answers = await while_connected(request, hosted.wait(job))

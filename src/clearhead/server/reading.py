@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from fastapi import Request
 from pydantic import ValidationError
 
 from clearhead.recipes.sentences import explain
@@ -41,3 +42,8 @@ def refuse_too_much(inputs: Sequence[Any], limits: Limits) -> None:
             raise Refusal(
                 413, f"input {number}: expected at most {limits.characters} characters or numbers, got {size}"
             )
+
+
+def note_texts(request: Request, inputs: Sequence[Any]) -> None:
+    """For the journal: how many inputs, how much text; never which."""
+    request.scope["facts"] |= {"texts": len(inputs), "characters": sum(map(extent, inputs))}

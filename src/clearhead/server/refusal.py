@@ -42,6 +42,11 @@ class Refusal(Exception):
         """``{"error": {"code": …, "message": …}}``."""
         return error_body(self.status, self.sentence)
 
+    @property
+    def error(self) -> dict[str, dict[str, str]]:
+        """The same as a table."""
+        return error_of(self.status, self.sentence)
+
     async def send(self, send: Send) -> None:
         """Answer with it."""
         headers = {"content-type": "application/json", "content-length": str(len(self.body)), **self.headers}
@@ -50,11 +55,15 @@ class Refusal(Exception):
         await send({"type": "http.response.body", "body": self.body})
 
 
-def error_body(status: int, sentence: str) -> bytes:
+def error_of(status: int, sentence: str) -> dict[str, dict[str, str]]:
     """What a refused request gets to read."""
     cut = sentence if len(sentence) <= LONGEST else sentence[: LONGEST - 1] + "…"
-    error = {"code": CODES.get(status, "refused"), "message": cut}
-    return json.dumps({"error": error}, ensure_ascii=False).encode("utf-8", "replace")
+    return {"error": {"code": CODES.get(status, "refused"), "message": cut}}
+
+
+def error_body(status: int, sentence: str) -> bytes:
+    """The same as JSON."""
+    return json.dumps(error_of(status, sentence), ensure_ascii=False).encode("utf-8", "replace")
 
 
 STOPPING = Refusal(503, "the service is stopping and accepts no more requests", {"Retry-After": "5"})

@@ -21,6 +21,7 @@ from clearhead.errors import ConfigurationError
 from clearhead.server.app import create_app
 from clearhead.server.house import House
 from clearhead.server.log import log
+from clearhead.server.protocol import connection_of
 
 SWITCH_SECONDS = 0.001  # how long a model's thread may keep the interpreter from the thread that speaks to clients
 
@@ -71,7 +72,7 @@ def server_of(house: House) -> Server:
     limits = house.settings.limits
     config = uvicorn.Config(
         create_app(house),
-        http="h11",
+        http=connection_of(limits),
         ws="none",
         lifespan="on",
         log_config=None,

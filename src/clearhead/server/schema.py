@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from clearhead.inspection.inspection import MAX_FULL
 from clearhead.settings import Settings
 
 WIDEST = 16
 
+Index = Annotated[int, Field(ge=0, le=4095)]
+Part = Literal["weights", "scores", "q", "k", "v", "mixed", "additions", "residual", "logits"]
 Text = Annotated[str, Field(description="A text.")]
 Words = Annotated[list[str], Field(description="A sentence as its words, for a tagger.")]
 Vectors = Annotated[list[list[float]], Field(description="A sequence of vectors, for a model of vectors.")]
@@ -40,6 +43,19 @@ class PredictRequest(Settings):
     inputs: Annotated[list[Text | Words | Vectors], Field(min_length=1)]
     decoding: Decoding = Decoding()
     stream: Annotated[bool, Field(description="Answer as server-sent events while it is written.")] = False
+
+
+class InspectRequest(Settings):
+    """One input to be looked at."""
+
+    input: Text | Words | Vectors
+    target: (
+        Annotated[str, Field(description="The answer to look at; the model's own where it is not given.")] | None
+    ) = None
+    layers: Annotated[list[Index], Field(min_length=1, max_length=256)] | None = None
+    heads: Annotated[list[Index], Field(min_length=1, max_length=256)] | None = None
+    max_full: Annotated[int, Field(ge=0, le=4096, description="Longer maps are given as summaries.")] = MAX_FULL
+    parts: Annotated[list[Part], Field(min_length=1, max_length=9, default_factory=lambda: ["weights"])]
 
 
 class Answered(BaseModel):

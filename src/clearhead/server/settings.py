@@ -19,7 +19,8 @@ class Limits(Settings):
     """Bounds of one request and of all together; what exceeds one is refused with a sentence that names it.
 
     ``queue_texts`` may wait for a model at a time, beside the ``batch_texts`` that are in work together, which as one
-    rectangle have at most ``batch_characters``. ``inspect_numbers`` is the most numbers an inspection may answer with.
+    rectangle have at most ``batch_characters``. ``inspect_numbers`` is the most numbers an inspection may answer with,
+    ``inspect_json_numbers`` the same where it is asked for as JSON, which takes ten times the work.
     ``deadline`` is what a request may take in all; ``read_seconds`` what its head, and then its body, may take to
     arrive; ``drain_seconds`` what accepted requests are given once the service is asked to stop.
     """
@@ -31,7 +32,8 @@ class Limits(Settings):
     queue_texts: Count = 512
     batch_texts: Count = 64
     batch_characters: Count = 64_000
-    inspect_numbers: Count = 2_000_000
+    inspect_numbers: Count = 8_000_000
+    inspect_json_numbers: Count = 500_000
     connections: Count = 2048
     deadline: Seconds = 60.0
     read_seconds: Seconds = 10.0
