@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +77,41 @@ def running(served: Sequence[Served], settings: ServerSettings | None = None) ->
     try:
         yield Service(house, server, sock.getsockname()[1])
     finally:
-        server.handle_exit(15, None)
+        if not server.asked:
+            server.handle_exit(15, None)
         thread.join(40)
         assert not thread.is_alive()
+
+
+async def exchange(port: int, request: bytes, timeout: float = 30) -> Reply:
+    """Send bytes, read one answer; the connection is closed by whoever answers, or by its length."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(timeout):
+            writer.write(request)
+            return await answer(reader)
+    finally:
+        writer.close()
+
+
+async def answer(reader: asyncio.StreamReader) -> Reply:
+    """The answer that comes next."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    pairs = [line.partition(":") for line in head[1:] if line]
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    return Reply(int(head[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"])))
+
+
+def post(path: str, body: Any) -> bytes:
+    """A whole request as bytes."""
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for something another thread does; never a measure of how fast it is."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)

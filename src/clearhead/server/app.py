@@ -23,7 +23,7 @@ from clearhead.server.inspect_routes import inspect_routes
 from clearhead.server.journal import Journal
 from clearhead.server.model_routes import model_routes
 from clearhead.server.page_files import page_files, page_router
-from clearhead.server.refusal import Refusal
+from clearhead.server.refusal import Refusal, failure
 from clearhead.server.settings import ServerSettings
 from clearhead.service.serving import Served
 
@@ -53,7 +53,7 @@ def create_app(house: House) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        exception_handlers={Refusal: _refused, ClearheadError: _wrong, HTTPException: _not_here},
+        exception_handlers={Refusal: _refused, ClearheadError: _wrong, HTTPException: _not_here, Exception: _failed},
     )
     for router in ROUTERS:
         app.include_router(router(house))
@@ -76,6 +76,11 @@ async def _not_here(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     sentence = SENTENCES.get(error.status_code, "the request cannot be answered")
     return _said(Refusal(error.status_code, sentence, error.headers))
+
+
+async def _failed(request: Request, _: Exception) -> Response:
+    """A bug, or a machine that gave out; the journal has written down where."""
+    return _said(failure(request.scope["clearhead.id"]))
 
 
 def _said(refusal: Refusal) -> Response:

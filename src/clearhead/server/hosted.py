@@ -40,6 +40,7 @@ class Hosted:
         self.metrics = metrics
         self.line = Line(limits)
         self.seconds_per_text = 0.1
+        self.busy = False
         self._thread = threading.Thread(target=self._work, name=f"model {served.name}", daemon=True)
 
     def start(self) -> None:
@@ -136,7 +137,9 @@ class Hosted:
             jobs = self.line.take(gather)
             self.metrics.waiting.labels(self.name).set(self.line.weight)
             if jobs:
+                self.busy = True
                 self._do(jobs)
+                self.busy = False
             gather = GATHER_SECONDS if len(jobs) > 1 or len(self.line) else 0.0
 
     def _do(self, jobs: list[Job]) -> None:

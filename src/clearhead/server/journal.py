@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clearhead.server.house import House
 from clearhead.server.log import Fact, log
-from clearhead.server.refusal import Refusal
+from clearhead.server.refusal import failure
 
 SAFE = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -55,7 +55,7 @@ class Journal:
             await self.app(scope, receive, send)
             return
         entry = Entry(secrets.token_hex(8), time.monotonic())
-        scope["facts"] = {}
+        scope["clearhead.id"], scope["clearhead.facts"] = entry.id, {}
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -81,7 +81,7 @@ class Journal:
         except Exception as error:
             _log_failure(error, entry.id)
             if not entry.status:
-                await Refusal(500, f"something failed here; its number in the log is {entry.id}").send(send)
+                await failure(entry.id).send(send)
 
     def _note(self, scope: Scope, entry: Entry) -> None:
         route = route_of(scope)
@@ -89,7 +89,7 @@ class Journal:
         self.house.metrics.requests.labels(route, str(status)).inc()
         self.house.metrics.seconds.labels(route).observe(seconds)
         facts: dict[str, Fact] = {"id": entry.id, "method": _method(scope), "route": route, "status": status}
-        log("request", facts | scope["facts"] | {"seconds": round(seconds, 6)})
+        log("request", facts | scope["clearhead.facts"] | {"seconds": round(seconds, 6)})
 
 
 def route_of(scope: Scope) -> str:

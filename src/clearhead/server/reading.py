@@ -46,4 +46,4 @@ def refuse_too_much(inputs: Sequence[Any], limits: Limits) -> None:
 
 def note_texts(request: Request, inputs: Sequence[Any]) -> None:
     """For the journal: how many inputs, how much text; never which."""
-    request.scope["facts"] |= {"texts": len(inputs), "characters": sum(map(extent, inputs))}
+    request.scope["clearhead.facts"] |= {"texts": len(inputs), "characters": sum(map(extent, inputs))}

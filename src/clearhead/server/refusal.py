@@ -67,3 +67,8 @@ def error_body(status: int, sentence: str) -> bytes:
 
 
 STOPPING = Refusal(503, "the service is stopping and accepts no more requests", {"Retry-After": "5"})
+
+
+def failure(request_id: str) -> Refusal:
+    """What is said where nobody knows what to say."""
+    return Refusal(500, f"something failed here; its number in the log is {request_id}")
