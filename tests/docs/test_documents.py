@@ -44,6 +44,8 @@ def test_every_block_runs(document: Path, home: Path, monkeypatch: pytest.Monkey
     namespace: dict[str, object] = {"__name__": "document"}
     for block in RUNNABLE[document]:
         if block.language == "sh":
+            if "curl " in block.text and shutil.which("curl") is None:
+                pytest.skip("there is no curl here")
             done = run_shell(block.text, home, home.parent / "commands")
             assert done.returncode == 0, f"{names(document)}:{block.line}\n{done.stdout}\n{done.stderr}"
         else:

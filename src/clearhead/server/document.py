@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import Path
 from pydantic import BaseModel
 
+from clearhead.server.house import House
 from clearhead.server.refusal import CODES
 from clearhead.server.schema import ErrorResponse
 
@@ -18,6 +20,11 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def takes(kind: type[BaseModel]) -> dict[str, Any]:
     """The JSON body of a route."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": inlined(kind)}}}}
+
+
+def name_of_one(house: House) -> Any:
+    """The parameter of a path that is a model's name."""
+    return Path(description="A model's name.", json_schema_extra={"enum": list(house.models)})
 
 
 def inlined(kind: type[BaseModel]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from clearhead.inspection.inspection import Inspection
 from clearhead.server.bodies import read_object
-from clearhead.server.document import errors, takes
+from clearhead.server.document import errors, name_of_one, takes
 from clearhead.server.house import House
 from clearhead.server.leaving import while_connected
 from clearhead.server.reading import note_texts, read_as, refuse_too_much
@@ -28,7 +28,7 @@ ANSWERS = {
 def inspect_routes(house: House) -> APIRouter:
     """``/v1/models/{name}/inspect``."""
     router = APIRouter(prefix="/v1", tags=["models"])
-    limits = house.settings.limits
+    limits, one_of = house.settings.limits, name_of_one(house)
 
     @router.post(
         "/models/{name}/inspect",
@@ -37,7 +37,7 @@ def inspect_routes(house: House) -> APIRouter:
         | {200: {"content": ANSWERS, "description": "The inspection; see docs/inspection.md for its layout."}},
         openapi_extra=takes(InspectRequest),
     )
-    async def inspect(name: str, request: Request) -> Response:
+    async def inspect(request: Request, name: str = one_of) -> Response:
         """Look at every attention behind one answer. Accept: application/octet-stream gives the binary frame."""
         hosted, deadline = house.admit(name), house.deadline()
         kind = _accepted(request.headers.get("accept", "*/*"))

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 
 from clearhead.models.account import account
 from clearhead.server.bodies import read_object
-from clearhead.server.document import errors, takes
+from clearhead.server.document import errors, name_of_one, takes
 from clearhead.server.hosted import Hosted
 from clearhead.server.house import House
 from clearhead.server.leaving import while_connected
@@ -21,7 +21,7 @@ from clearhead.server.streamed import EVENTS, streamed
 def model_routes(house: House) -> APIRouter:
     """``/v1/models`` and ``/v1/models/{name}/predict``."""
     router = APIRouter(prefix="/v1", tags=["models"])
-    limits = house.settings.limits
+    limits, one_of = house.settings.limits, name_of_one(house)
 
     @router.get("/models")
     async def models() -> ModelList:
@@ -34,7 +34,7 @@ def model_routes(house: House) -> APIRouter:
         responses=errors(400, 404, 408, 413, 415, 422, 429, 500, 503, 504) | EVENTS,
         openapi_extra=takes(PredictRequest),
     )
-    async def predict(name: str, request: Request) -> Response:
+    async def predict(request: Request, name: str = one_of) -> Response:
         """Answer every input: translate, tag, classify, go on. As many results as inputs, in their order."""
         hosted, deadline = house.admit(name), house.deadline()
         asked = read_as(PredictRequest, await read_object(request, limits))
