@@ -7,9 +7,9 @@ from collections.abc import Collection
 import pytest
 
 from clearhead.generation.batches import generate
-from clearhead.generation.protocol import END
 from clearhead.generation.settings import DecodingSettings
 from clearhead.generation.watch import Step, current_watch, watching
+from clearhead.text.tokenizer import END
 
 from .table_model import TableModel
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -56,7 +57,7 @@ def page_router(pages: dict[str, PageFile]) -> APIRouter:
     return router
 
 
-def _giver(file: PageFile):  # type: ignore[no-untyped-def]
+def _giver(file: PageFile) -> Callable[[Request], Awaitable[Response]]:
     headers = {"Cache-Control": file.cache, "ETag": file.tag, "Content-Security-Policy": POLICY}
 
     async def give(request: Request) -> Response:
@@ -67,7 +68,7 @@ def _giver(file: PageFile):  # type: ignore[no-untyped-def]
     return give
 
 
-def _walk(folder: Traversable, path: str):  # type: ignore[no-untyped-def]
+def _walk(folder: Traversable, path: str) -> Iterator[tuple[str, PageFile]]:
     for each in folder.iterdir():
         name = f"{path}/{each.name}"
         if each.is_dir():

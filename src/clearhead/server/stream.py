@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from clearhead.generation.protocol import END
 from clearhead.generation.watch import Step
 from clearhead.server.hosted import late
 from clearhead.server.job import Job
@@ -36,7 +35,8 @@ class Stream:
         if step.competing:
             self._tell(self._progress, number, step.likeliest(row))
         else:
-            self._tell(self._tokens, number, step.newest(row))
+            tokens = [None if token in step.live.ends else token for token in step.newest(row)]
+            self._tell(self._tokens, number, tokens)
 
     def follow(self, job: Job) -> None:
         """End the events when the job is done."""
@@ -68,7 +68,7 @@ class Stream:
 
     def _tokens(self, number: int, newest: list[int | None]) -> None:
         for alternative, token in enumerate(newest):
-            if token is not None and token != END:
+            if token is not None:
                 written = self.written.setdefault((number, alternative), Written(self.spellers[number]))
                 facts = {"input": number, "alternative": alternative, "token": token, "text": written.add(token)}
                 self.events.put_nowait(("token", facts))
