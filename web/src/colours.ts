@@ -46,14 +46,14 @@ export function ink(weight: number, dark = isDark()): string {
 
 /** A signed value from −1 to 1: blue below, orange above, the ground at 0. */
 export function signed(value: number, dark = isDark()): string {
-  const share = Math.sqrt(clamp(Math.abs(value)));
+  const share = clamp(Math.abs(value));
   const ground = (dark ? DARK : LIGHT)[0] as Rgb;
   return css(mixed(ground, value < 0 ? MINUS : PLUS, share));
 }
 
 /** The same as one RGBA number. */
 export function signedNumber(value: number, dark = isDark()): number {
-  const share = Math.sqrt(clamp(Math.abs(value)));
+  const share = clamp(Math.abs(value));
   const ground = (dark ? DARK : LIGHT)[0] as Rgb;
   return packed(mixed(ground, value < 0 ? MINUS : PLUS, share));
 }

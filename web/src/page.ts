@@ -162,11 +162,11 @@ export class Page {
       const look = await this.app.ask(question);
       const intact = silenced ? await this.app.ask(this.app.question(false) ?? question) : undefined;
       if (turn !== this.turn) return;
-      put(this.message);
-      this.message.classList.remove("wrong");
       await this.present(look, intact);
+      this.message.classList.remove("wrong");
     } finally {
       clearTimeout(waits);
+      if (turn === this.turn && !this.message.classList.contains("wrong")) put(this.message);
       this.busy--;
       if (!this.busy) this.main.removeAttribute("aria-busy");
     }

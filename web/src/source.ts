@@ -125,6 +125,7 @@ export const GONE = 410;
 
 export class Service implements Source {
   readonly live = true;
+  private open = 0;
 
   models(): Promise<Model[]> {
     return this.json("page/models");
@@ -167,6 +168,13 @@ export class Service implements Source {
     return this.frame(`page/models/${encodeURIComponent(model)}/positions`, {});
   }
 
+  /** The page says that it is busy while something is on its way. */
+  private waiting(change: number): void {
+    this.open += change;
+    if (this.open > 0) document.body.setAttribute("aria-busy", "true");
+    else document.body.removeAttribute("aria-busy");
+  }
+
   private async json<T>(path: string, options: RequestInit = {}): Promise<T> {
     return (await (await this.ask(path, options)).json()) as T;
   }
@@ -177,9 +185,14 @@ export class Service implements Source {
   }
 
   private async ask(path: string, options: RequestInit): Promise<Response> {
-    const answer = await fetch(path, { credentials: "same-origin", ...options });
-    if (!answer.ok) throw new Refused(answer.status, await reason(answer));
-    return answer;
+    this.waiting(+1);
+    try {
+      const answer = await fetch(path, { credentials: "same-origin", ...options });
+      if (!answer.ok) throw new Refused(answer.status, await reason(answer));
+      return answer;
+    } finally {
+      this.waiting(-1);
+    }
   }
 }
 

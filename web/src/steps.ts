@@ -88,15 +88,15 @@ export class StepsView {
   private rows(labels: string[], way: Way, stage: number, best: number): HTMLElement {
     const biased = Array.from(way.bias).some((value) => value !== 0);
     const hidden = Array.from(way.visible).some((value) => !value);
-    const columns: [string, boolean][] = [
-      [t("keys"), true],
-      ["k", true],
+    const columns: [string, boolean, string?][] = [
+      [t("keys"), true, ""],
+      ["k", true, ""],
       [way.facts.score.includes("dot") ? "q · k" : way.facts.score, true],
       [`· ${digits(way.facts.scale)}`, stage >= 2],
       ["+ bias", stage >= 3 && biased],
       [t("stage4"), stage >= 4 && hidden],
       [way.facts.normalizer, stage >= 5],
-      ["v", stage >= 6],
+      ["v", stage >= 6, ""],
     ];
     const body = Array.from(way.keys, (key, row) => {
       const seen = Boolean(way.visible[row]);
@@ -117,7 +117,7 @@ export class StepsView {
       return h("tr", { class: `${row === best ? "best" : ""} ${seen || stage < 4 ? "" : "hidden-key"}`.trim() }, ...cells.filter((_, place) => columns[place]?.[1]));
     });
     const total = h("tr", { class: "total" }, h("th", { scope: "row", colspan: columns.slice(0, 6).filter(([, there]) => there).length }, t("sumOfWeights")), h("td", { class: "number" }, digits(sum(way.weights))));
-    return h("table", {}, h("thead", {}, h("tr", {}, ...columns.filter(([, there]) => there).map(([name]) => h("th", { scope: "col" }, name)))), h("tbody", {}, ...body), h("tfoot", {}, stage >= 5 && total));
+    return h("table", {}, h("thead", {}, h("tr", {}, ...columns.filter(([, there]) => there).map(([name, , kind = "number"]) => h("th", { scope: "col", class: kind }, name)))), h("tbody", {}, ...body), h("tfoot", {}, stage >= 5 && total));
   }
 }
 

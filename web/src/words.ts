@@ -325,8 +325,8 @@ export function digits(value: number, count = 3): string {
 }
 
 function fixed(value: number, count: number): string {
-  const whole = Math.max(1, Math.floor(Math.log10(Math.abs(value) || 1)) + 1);
-  return value.toFixed(Math.max(0, count - whole));
+  const whole = Math.floor(Math.log10(Math.abs(value) || 1)) + 1;
+  return value === 0 ? "0" : value.toFixed(Math.max(0, count - whole));
 }
 
 /** A share as a percentage. */

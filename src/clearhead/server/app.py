@@ -23,11 +23,12 @@ from clearhead.server.inspect_routes import inspect_routes
 from clearhead.server.journal import Journal
 from clearhead.server.model_routes import model_routes
 from clearhead.server.page_files import page_files, page_router
+from clearhead.server.page_routes import page_routes
 from clearhead.server.refusal import Refusal, failure
 from clearhead.server.settings import ServerSettings
 from clearhead.service.serving import Served
 
-ROUTERS: tuple[Callable[[House], APIRouter], ...] = (health_routes, model_routes, inspect_routes)
+ROUTERS: tuple[Callable[[House], APIRouter], ...] = (health_routes, model_routes, inspect_routes, page_routes)
 SENTENCES = {404: "there is nothing at this address", 405: "this address does not take that method"}
 
 

@@ -15,6 +15,7 @@ CODES = {
     405: "method_not_allowed",
     406: "not_acceptable",
     408: "too_slow",
+    410: "gone",
     413: "too_large",
     415: "media_type",
     421: "foreign_host",

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clearhead.errors import ClearheadError, ConfigurationError, nearest
 from clearhead.inspection.capture import attention_names
 from clearhead.models.account import account
@@ -20,6 +23,7 @@ from clearhead.service.looking.positions import Picture, pictures
 from clearhead.service.looking.request import Asked
 from clearhead.service.looking.seen import Seen, see
 from clearhead.service.looking.store import Store
+from clearhead.service.recording import LINES, read_recording
 from clearhead.service.run_folder import RunFolder
 from clearhead.service.tasks.task import Predictor
 
@@ -67,13 +71,17 @@ class Looker:
             )
         return self.models[name]
 
+    def kept(self, asked: Asked) -> Seen | None:
+        """What is kept of the same request."""
+        return self.store.get(asked.key)
+
     def look(self, asked: Asked) -> Seen:
         """Answer ``asked``, from what is kept where it was asked before.
 
         Raises:
             ConfigurationError, DataError: the model, a head, or the text is not as it must be.
         """
-        kept = self.store.get(asked.key)
+        kept = self.kept(asked)
         if kept is not None:
             return kept
         model = self.model(asked.model)
@@ -105,6 +113,15 @@ class Looker:
         """How the training of a model went."""
         return history(RunFolder(self.model(name).run).metrics_file)
 
+    def recording(self, name: str) -> dict[str, Any]:
+        """What was recorded of a model's heads while it was trained, without the maps; no frames where nothing was."""
+        run = self.model(name).run
+        return read_recording(run).as_dict() if has_recording(run) else {"frames": []}
+
+    def moment(self, name: str, frame: int, sentence: int) -> dict[str, NDArray[np.float16]]:
+        """The maps (H, T, S) of one sentence at one moment of that recording, by attention."""
+        return read_recording(self.model(name).run).maps(frame, sentence)
+
     def positions(self, name: str) -> list[Picture]:
         """How a model tells places apart."""
         predictor = self.model(name).predictor
@@ -113,6 +130,11 @@ class Looker:
     def facts(self) -> list[dict[str, Any]]:
         """What there is to look into, as plain data."""
         return [_facts(model) for model in self.models.values()]
+
+
+def has_recording(run: Path) -> bool:
+    """Whether the heads of this run were recorded while it was trained."""
+    return (run / LINES).is_file()
 
 
 def _facts(model: Lookable) -> dict[str, Any]:
@@ -129,4 +151,5 @@ def _facts(model: Lookable) -> dict[str, Any]:
         "longest": model.predictor.longest,
         "attentions": attention_names(model.predictor.model),
         "trained": RunFolder(model.run).metrics_file.is_file(),
+        "recorded": has_recording(model.run),
     }

@@ -8,6 +8,7 @@ a mean would hide.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,3 +93,10 @@ def pool(weights: Tensor, rows: int, columns: int) -> Tensor:
     if rows == columns == 1:
         return weights
     return torch.nn.functional.max_pool2d(weights[:, None], (rows, columns), ceil_mode=True)[:, 0]
+
+
+def as_bytes(maps: NDArray[Any]) -> tuple[NDArray[np.uint8], Floats]:
+    """Maps (H, r, c) as bytes, 255 standing for each head's largest weight; and those weights (H,)."""
+    most = maps.reshape(len(maps), -1).max(1, initial=0.0).astype(np.float32)
+    scaled = np.nan_to_num(maps / np.where(most > 0, most, 1.0)[:, None, None])
+    return np.rint(scaled * 255).astype(np.uint8), most

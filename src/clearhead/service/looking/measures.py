@@ -4,7 +4,7 @@
     largest    the largest weight of a query           same, previous, next, first   weight on s = t, t − 1, t + 1, 0
 
 Each is the mean over the queries that see anything. ``distance`` and its kin mean nothing across two sequences and are
-left out there.
+left out there. In a decoder t counts what it was fed: "same" is the symbol it had just read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def measures(seen: Seen) -> list[HeadMeasures]:
     """Every head of every attention of ``seen``, in the model's order."""
     found = []
     for facts in seen.attentions:
-        table = _of(seen.records[facts.name], itself=facts.queries == facts.keys)
+        record = seen.records[facts.name]
+        table = _of(record, itself=record.kind == "self")
         for head in range(facts.heads):
             found.append(HeadMeasures(facts.name, head, {name: float(values[head]) for name, values in table.items()}))
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -158,3 +158,18 @@ def _stations(seen: Inspection, sides: dict[str, tuple[str, ...]]) -> dict[str, 
         if name.count(".") == 1 and len(x) == len(sides[side]):
             found[name] = {side: x.float()}
     return found
+
+
+def told(seen: Seen) -> dict[str, Any]:
+    """Everything of ``seen`` but the maps, as plain data."""
+    return {
+        "key": seen.asked.key,
+        "model": seen.asked.model,
+        "text": seen.text,
+        "answer": seen.answer,
+        "shown": seen.shown,
+        "sides": seen.sides,
+        "written": [asdict(each) for each in seen.written],
+        "attentions": [asdict(each) for each in seen.attentions],
+        "seconds": round(seen.seconds, 4),
+    }
