@@ -16,7 +16,7 @@ help:
 	@sed -n "s/^## //p" Makefile
 
 demo: .venv/runs
-	$(BIN)/clearhead demo --out runs/demo
+	$(BIN)/clearhead demo --out runs/demo --no-browser
 
 test: .venv/develops
 	$(BIN)/python -m pytest
@@ -70,7 +70,7 @@ clean:
 	    "found '$(PYTHON)'. Install it, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(INSTALL) torch
-	$(INSTALL) --editable .
+	$(INSTALL) --editable '.[serve]'
 	@touch $@
 
 .venv/develops: .venv/runs

@@ -2,7 +2,7 @@
 // questions as the service, as far as the file goes.
 
 import { readFrame, type Frame } from "./frames";
-import type { Look, Measure, Model, PictureFacts, Points, Question, Series, Source, StepFacts } from "./source";
+import type { Look, Measure, Model, PictureFacts, Points, Question, Recording, Series, Source, StepFacts } from "./source";
 
 interface Packed {
   model: Model;
@@ -24,9 +24,11 @@ export function embedded(): Source | undefined {
 export class InFile implements Source {
   readonly live = false;
   readonly leftOut: string[];
+  readonly text: string;
 
   constructor(private packed: Packed) {
     this.leftOut = packed.left_out;
+    this.text = packed.look.text;
   }
 
   models(): Promise<Model[]> {
@@ -71,6 +73,14 @@ export class InFile implements Source {
     return Promise.reject(new Error("a file holds no single steps"));
   }
 
+  recording(): Promise<Recording> {
+    return Promise.resolve({ frames: [] });
+  }
+
+  moment(): Promise<Frame<object>> {
+    return Promise.reject(new Error("a file holds no recording"));
+  }
+
   points(): Promise<Points> {
     return Promise.reject(new Error("a file holds no embeddings"));
   }
@@ -92,12 +102,20 @@ export class InFile implements Source {
     const { cells, most } = readFrame(await unpacked(packed)).arrays;
     const [, high = 1, wide = 1] = cells?.shape ?? [];
     const largest = most?.values[one] ?? 1;
+    const [tall, broad] = [stride(rows, high), stride(columns, wide)];
     const at = (row: number, column: number): number => {
-      const [i, j] = [Math.floor((row * high) / rows), Math.floor((column * wide) / columns)];
+      const [i, j] = [Math.floor(row / tall), Math.floor(column / broad)];
       return row < rows && column < columns ? ((cells?.values[(one * high + i) * wide + j] ?? 0) / 255) * largest : 0;
     };
     return { rows, columns, at };
   }
+}
+
+/** How many neighbours share a cell of a map that was pooled to so many cells; a power of two. */
+function stride(count: number, cells: number): number {
+  let step = 1;
+  while (Math.ceil(count / step) > cells) step *= 2;
+  return step;
 }
 
 const opened = new Map<string, Promise<ArrayBuffer>>();

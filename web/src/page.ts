@@ -13,7 +13,7 @@ import { TrainingView } from "./training";
 import { speak, t, type Word } from "./words";
 
 const VIEWS: View[] = ["look", "compare", "table", "training", "places"];
-const OFFLINE: View[] = ["look"];
+const OFFLINE: View[] = ["look", "table"];
 const PAUSE = 200;
 const EXAMPLES: Record<string, string> = { translation: "3 mars 2024", "language-model": "Once upon a time" };
 
@@ -48,6 +48,8 @@ export class Page {
     }
     this.store.hear((state, before) => this.changed(state, before));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redress());
+    const { text, live } = this.app.source;
+    if (!live && text && this.store.state.text !== text) this.store.set({ text, view: "look" });
     this.frame();
     this.render();
   }
@@ -125,6 +127,7 @@ export class Page {
     put(
       this.form,
       h("div", { class: "line" }, wide, live && h("button", { type: "submit", class: "go" }, t("look"))),
+      !live && h("p", { class: "hint" }, t("fileOnly"), (this.app.source.leftOut ?? []).length > 0 && ` ${t("leftOut", { what: (this.app.source.leftOut ?? []).join(", ") })}`),
       live && model && writes(model) && h("div", { class: "line more" }, field("target", "target", t("targetHint")), field("beam", "beam", t("asRecipe"), "number"), model.architecture === "decoder" && field("tokens", "tokens", "24", "number")),
     );
   }

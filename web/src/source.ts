@@ -95,9 +95,20 @@ export interface Measure {
   values: Record<string, number | null>;
 }
 
+export interface Recording {
+  frames: {
+    update: number;
+    measures: Record<string, Record<string, number[]>>;
+    sentences: { source: string[]; target: string[] }[];
+  }[];
+}
+
 export interface Source {
   /** Whether everything can be asked, or only what was put into the file. */
   readonly live: boolean;
+  /** Of a file: the text it shows, and what it had no room for. */
+  readonly text?: string;
+  readonly leftOut?: string[];
   models(): Promise<Model[]>;
   look(question: Question): Promise<Look>;
   small(key: string, attention: string, size: number): Promise<Frame<object>>;
@@ -107,6 +118,8 @@ export interface Source {
   points(key: string, station: string): Promise<Points>;
   measures(key: string): Promise<Measure[]>;
   history(model: string): Promise<Series[]>;
+  recording(model: string): Promise<Recording>;
+  moment(model: string, frame: number, sentence: number): Promise<Frame<object>>;
   positions(model: string): Promise<Frame<PictureFacts>>;
 }
 
@@ -162,6 +175,14 @@ export class Service implements Source {
 
   history(model: string): Promise<Series[]> {
     return this.json(`page/models/${encodeURIComponent(model)}/history`);
+  }
+
+  recording(model: string): Promise<Recording> {
+    return this.json(`page/models/${encodeURIComponent(model)}/recording`);
+  }
+
+  moment(model: string, frame: number, sentence: number): Promise<Frame<object>> {
+    return this.frame(`page/models/${encodeURIComponent(model)}/recording/maps`, { frame, sentence });
   }
 
   positions(model: string): Promise<Frame<PictureFacts>> {

@@ -2,6 +2,7 @@
 
 import type { App } from "./app";
 import { h, paint, put, s } from "./dom";
+import { Playback } from "./playback";
 import type { Model, Series } from "./source";
 import { digits, t, type Word } from "./words";
 
@@ -16,17 +17,23 @@ export class TrainingView {
   readonly element = h("div", { class: "training" });
   private turn = 0;
   private drawn = "";
+  private playback: Playback | undefined;
 
   constructor(private app: App) {}
 
   show(model: Model | undefined): void {
-    if (!model || this.drawn === model.name) return;
+    if (!model) return;
+    if (this.drawn === model.name) {
+      this.playback?.show();
+      return;
+    }
     const turn = ++this.turn;
     this.app.source
       .history(model.name)
       .then((series) => {
         if (turn !== this.turn) return;
         this.drawn = model.name;
+        this.playback = new Playback(this.app, model);
         this.build(series);
       })
       .catch(this.app.failed);
@@ -47,7 +54,7 @@ export class TrainingView {
       ["norm", lines(["training.gradient_norm", t("norm")])],
       ["speed", lines(["training.tokens_per_second", t("speed")])],
     ];
-    put(this.element, h("div", { class: "charts" }, ...charts.filter(([, found]) => found.length).map(([title, found]) => chart(t(title), found))));
+    put(this.element, h("div", { class: "charts" }, ...charts.filter(([, found]) => found.length).map(([title, found]) => chart(t(title), found))), this.playback?.element);
   }
 }
 

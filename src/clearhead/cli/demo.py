@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from clearhead.cli.page import has_display, open_page
+
 if TYPE_CHECKING:
     from clearhead.service.tasks.task import Predictor
 
 EXAMPLES = 4
+PAGE_EXAMPLE = "den 3. März 2024"
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ def demo(options: DemoOptions) -> None:
     _show_examples(console, translator, corpus)
     _show_score(console, options.out)
     _show_next(console, options.out)
+    if not options.no_browser and sys.stdout.isatty() and has_display():
+        open_page(options.out, {"text": PAGE_EXAMPLE}, browser=True)
 
 
 def _show_examples(console: Console, translator: Predictor, corpus: Path) -> None:
@@ -73,14 +80,17 @@ def _show_score(console: Console, out: Path) -> None:
 
 
 def _show_next(console: Console, out: Path) -> None:
-    console.print("Now try:", style="bold")
+    name = "clearhead" if shutil.which("clearhead") else sys.argv[0]
+    console.print("Now look into it, with dates of your own; this opens a page in the browser:", style="bold")
+    console.print(f"  {name} look {out} '{PAGE_EXAMPLE}'\n", markup=False, soft_wrap=True)
+    console.print("Or try:", style="bold")
     for command in (
-        f'echo "3 mars 2024" | clearhead predict {out}',
-        f"clearhead look {out} '2024年3月3日' --layer 1 --head 0",
-        f'clearhead look {out} "den 3. März 2024" --png look.png',
-        f"clearhead evaluate {out}",
-        f"clearhead verify {out}",
-        f"clearhead account {out}",
-        "clearhead recipe translation > my.toml        # then your own data",
+        f'echo "3 mars 2024" | {name} predict {out}',
+        f"{name} look {out} '2024年3月3日' --text --layer 0 --head 0",
+        f'{name} look {out} "{PAGE_EXAMPLE}" --html look.html',
+        f"{name} evaluate {out}",
+        f"{name} verify {out}",
+        f"{name} account {out}",
+        f"{name} recipe translation > my.toml        # then your own data",
     ):
         console.print(f"  {command}", markup=False, soft_wrap=True)

@@ -1,4 +1,7 @@
-"""``clearhead look RUN TEXT``: where every head looked while the model answered."""
+"""``clearhead look RUN TEXT``: where every head looked while the model answered.
+
+In a terminal it opens the page; what is not read by somebody there, a pipe or a file, gets the drawing as text.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ class LookOptions:
 
     run: Annotated[Path, typer.Argument(help="A run folder.")]
     text: Annotated[str | None, typer.Argument(help="What to look at [default: the first line of stdin].")] = None
-    as_text: Annotated[bool, typer.Option("--text", help="Draw in the terminal; so is the default.")] = False
+    as_text: Annotated[bool, typer.Option("--text", help="Draw in the terminal; so is the default in a pipe.")] = False
+    page: Annotated[bool, typer.Option("--page", help="Open the page; so is the default in a terminal.")] = False
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Serve the page and print its address only.")] = False
+    html: Annotated[Path | None, typer.Option(help="Write the page as one file that holds this answer.")] = None
     png: Annotated[Path | None, typer.Option(help="Write a picture (needs the extra 'pictures').")] = None
     as_json: Annotated[bool, typer.Option("--json", help="All maps as one JSON object on stdout.")] = False
     layer: Annotated[int | None, typer.Option(help="One layer, from 0 [default: the mean of all].")] = None
@@ -27,6 +33,11 @@ class LookOptions:
 
 def look(options: LookOptions) -> None:
     """Show the attention behind an answer: a translation's in its source, any other text's in itself."""
+    if _wants_page(options):
+        from clearhead.cli.page import open_page
+
+        open_page(options.run, _state(options), browser=not options.no_browser)
+        return
     from clearhead.service.load import load
     from clearhead.service.look import look_at
 
@@ -39,12 +50,27 @@ def look(options: LookOptions) -> None:
         boxes = draw(found, options.png, layer=options.layer, head=options.head)
         note = f"; no font here has {boxes} of its characters, they are boxes" if boxes else ""
         typer.echo(f"wrote {options.png}{note}", err=True)
+    if options.html is not None:
+        from clearhead.service.looking.file import write_page
+
+        typer.echo(f"wrote {options.html}: {write_page(options.run, text, options.html)}", err=True)
     if options.as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
-    if options.as_text or not (options.png or options.as_json):
+    if options.as_text or not (options.png or options.as_json or options.html):
         from clearhead.cli.draw import draw_map
 
         console = Console(highlight=False, soft_wrap=True)
         console.print(f"{found.text}\n{found.answer}\n", markup=False)
         console.print(f"{name}: each row looks at the columns", style="dim", markup=False)
         console.print(draw_map(found, chosen), end="")
+
+
+def _wants_page(options: LookOptions) -> bool:
+    drawn = options.as_text or options.as_json or options.png or options.html
+    return options.page or options.no_browser or not (drawn or not sys.stdout.isatty())
+
+
+def _state(options: LookOptions) -> dict[str, str]:
+    """What the page shows first."""
+    head = "" if options.head is None else str(options.head)
+    return {"text": options.text or "", "head": head}

@@ -129,7 +129,7 @@ class Looker:
 
     def facts(self) -> list[dict[str, Any]]:
         """What there is to look into, as plain data."""
-        return [_facts(model) for model in self.models.values()]
+        return [facts_of(model) for model in self.models.values()]
 
 
 def has_recording(run: Path) -> bool:
@@ -137,7 +137,8 @@ def has_recording(run: Path) -> bool:
     return (run / LINES).is_file()
 
 
-def _facts(model: Lookable) -> dict[str, Any]:
+def facts_of(model: Lookable) -> dict[str, Any]:
+    """What the page is told of a model."""
     config = model.predictor.config
     return {
         "name": model.name,
