@@ -8,7 +8,7 @@ Nothing larger than what a screen shows is ever sent. The page is the only calle
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 
@@ -76,7 +76,7 @@ def _add_maps(routes: APIRouter, looker: Looker, read: Read[Any]) -> None:
     @routes.get("/look/{key}/small")
     async def small(key: Key, attention: Attention, size: Size = 64) -> Response:
         cells, most = as_bytes(await read(lambda: looker.small(key, attention, size)))
-        return framed({"attention": attention}, cells=cells, most=most)
+        return framed({"attention": attention}, {"cells": cells, "most": most})
 
     @routes.get("/look/{key}/tile")
     async def part(
@@ -84,7 +84,7 @@ def _add_maps(routes: APIRouter, looker: Looker, read: Read[Any]) -> None:
     ) -> Response:
         record = _record(looker, key, attention, head)
         cells = await read(lambda: tile(record, head, (row, column), level))
-        return framed({"row": row, "column": column, "level": level}, cells=cells.astype(np.float16))
+        return framed({"row": row, "column": column, "level": level}, {"cells": cells.astype(np.float16)})
 
     @routes.get("/look/{key}/token")
     async def token(
@@ -94,7 +94,7 @@ def _add_maps(routes: APIRouter, looker: Looker, read: Read[Any]) -> None:
         for name, place, count in (("query", query, record.queries), ("at", at, record.keys)):
             if place is not None:
                 check_place(name, place, count)
-        return framed({}, **await read(lambda: looks_and_is_seen(record, head, query=query, key=at)))
+        return framed({}, await read(lambda: looks_and_is_seen(record, head, query=query, key=at)))
 
 
 def _add_numbers(routes: APIRouter, looker: Looker, read: Read[Any]) -> None:
@@ -106,7 +106,7 @@ def _add_numbers(routes: APIRouter, looker: Looker, read: Read[Any]) -> None:
         found = await read(lambda: steps(record, head, query))
         table = {name: getattr(found, name) for name in found.__dataclass_fields__}
         arrays = {name: value for name, value in table.items() if isinstance(value, np.ndarray)}
-        return framed({name: value for name, value in table.items() if name not in arrays}, **arrays)
+        return framed({name: value for name, value in table.items() if name not in arrays}, arrays)
 
     @routes.get("/look/{key}/measures")
     async def numbers(key: Key) -> Response:
@@ -134,16 +134,16 @@ def _add_models(routes: APIRouter, looker: Looker, read: Read[Any]) -> None:
     @routes.get("/models/{name}/recording/maps")
     async def moment(name: str, frame: Place, sentence: Place) -> Response:
         found = await read(lambda: looker.moment(name, frame, sentence))
-        return framed({}, **{attention: as_bytes(maps)[0] for attention, maps in found.items()})
+        return framed({}, {attention: as_bytes(maps)[0] for attention, maps in found.items()})
 
     @routes.get("/models/{name}/positions")
     async def positions(name: str) -> Response:
         found = await read(lambda: looker.positions(name))
         facts = [{"name": each.name, "kind": each.kind, "axes": list(each.axes), "first": each.first} for each in found]
-        return framed({"pictures": facts}, **{str(number): each.values for number, each in enumerate(found)})
+        return framed({"pictures": facts}, {str(number): each.values for number, each in enumerate(found)})
 
 
-def framed(facts: dict[str, Any], **arrays: Any) -> Response:
+def framed(facts: dict[str, Any], arrays: Mapping[str, Any]) -> Response:
     """A frame as an answer."""
     return Response(to_frame(facts, arrays), media_type=FRAME, headers={"Cache-Control": "no-store"})
 
