@@ -11,6 +11,7 @@ import typer
 
 from clearhead import __version__
 from clearhead.cli.account import AccountOptions, account
+from clearhead.cli.align import AlignOptions, align
 from clearhead.cli.demo import DemoOptions, demo
 from clearhead.cli.door import door
 from clearhead.cli.evaluate import EvaluateOptions, evaluate
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": door(EvaluateOptions, evaluate),
     "predict": door(PredictOptions, predict),
     "look": door(LookOptions, look),
+    "align": door(AlignOptions, align),
     "serve": door(ServeOptions, serve),
     "heads": door(HeadsOptions, heads),
     "account": door(AccountOptions, account),

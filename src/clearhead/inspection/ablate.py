@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from clearhead.errors import ConfigurationError, ShapeError, nearest
 from clearhead.inspection.capture import HasModel
 from clearhead.inspection.seams import Seam, seams
+from clearhead.inspection.uncompiled import uncompiled
 
 Heads = Mapping[str, Sequence[int]]
 Means = Mapping[str, Tensor]
@@ -42,6 +43,7 @@ def without_heads(model: nn.Module | HasModel, heads: Heads, *, means: Means | N
     """
     chosen = checked_heads(network_of(model), heads)
     with ExitStack() as stack:
+        stack.enter_context(uncompiled())
         for seam, numbers in chosen:
             instead = None if means is None else _mean_of(seam, means)
             handle = seam.step.register_forward_hook(_silencer(seam, numbers, instead), prepend=True)

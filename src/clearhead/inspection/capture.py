@@ -19,6 +19,7 @@ from clearhead.errors import ConfigurationError, nearest
 from clearhead.inspection.record import AttentionRecord
 from clearhead.inspection.seams import Seam, seams
 from clearhead.inspection.stream import keep_stream
+from clearhead.inspection.uncompiled import uncompiled
 from clearhead.mechanism.multihead import AttentionStep
 
 
@@ -120,6 +121,7 @@ def _chosen(places: dict[str, Seam], names: Sequence[str] | None) -> dict[str, S
 @contextmanager
 def _attached(seen: Capture, places: dict[str, Seam]) -> Iterator[None]:
     with ExitStack() as stack:
+        stack.enter_context(uncompiled())
         for seam in places.values():
             handle = seam.step.register_forward_hook(_keeper(seen, seam))
             stack.callback(handle.remove)

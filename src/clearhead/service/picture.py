@@ -16,11 +16,13 @@ from clearhead.service.look import Look, Map
 # Tried in turn for each character; matplotlib always brings the first.
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Devanagari", "Arial Unicode MS")
 CELL = 0.3
+DOTS = 300  # an inch, as print wants them
 COLOURS = "Blues"
 
 
-def draw(look: Look, path: Path, *, layer: int | None = None, head: int | None = None) -> int:
-    """Write a PNG to ``path``. With a layer and a head, that map alone; else the mean and all heads behind it.
+def draw(look: Look, path: Path, *, layer: int | None = None, head: int | None = None, form: str = "png") -> int:
+    """Write a picture to ``path``, "png" or "svg". With a layer and a head, that map alone; else the mean and all
+    heads.
 
     Returns how many different characters no font of this machine has; they are drawn as boxes.
 
@@ -36,16 +38,29 @@ def draw(look: Look, path: Path, *, layer: int | None = None, head: int | None =
     small = [] if head is not None else [maps for index, maps in enumerate(look.layers) if layer in (None, index)]
     rows, columns = max(chosen.shape[0], 8) * CELL, max(chosen.shape[1], 8) * CELL
     side = 0.0 if not small else max(4.5, rows * 0.9)
-    with rc_context({"font.family": fonts()}), warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
+    with rc_context({"font.family": fonts()}):
         figure = Figure(figsize=(columns + side + 2.2, rows + 3.0), layout="constrained")
         figure.suptitle(_title(look), fontsize=12)
         parts: Any = figure.subfigures(1, 2, width_ratios=[columns + 1.6, side]) if small else [figure]
         _large(parts[0], look, name, chosen)
         if small:
             _heads(parts[1], small, first=layer or 0)
+        return saved(figure, path, form)
+
+
+def saved(figure: Any, path: Path, form: str) -> int:
+    """Write a figure, the same bytes for the same figure; returns how many characters no font here has.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    from matplotlib import rc_context
+
+    undated = {"Date": None} if form == "svg" else {}
+    with warnings.catch_warnings(record=True) as said, rc_context({"svg.hashsalt": "clearhead"}):
+        warnings.simplefilter("always")
         try:
-            figure.savefig(path, dpi=150, format="png", facecolor="white")
+            figure.savefig(path, dpi=DOTS, format=form, facecolor="white", metadata=undated)
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from None
     return len({str(each.message) for each in said if "Glyph" in str(each.message)})
