@@ -29,16 +29,7 @@ from clearhead.mechanism.attention import attention_summary
 
 WIDTH = 64
 # (length, heads, rounds): with the length the heads become fewer, so that a row takes minutes and not hours
-SIZES = [
-    (1024, 8, 5),
-    (2048, 8, 5),
-    (4096, 8, 5),
-    (8192, 8, 5),
-    (16384, 8, 1),
-    (32768, 2, 1),
-    (65536, 1, 1),
-    (131072, 1, 1),
-]
+SIZES = [(1024, 8, 5), (2048, 8, 5), (4096, 8, 3), (8192, 8, 3), (16384, 8, 1), (32768, 2, 1), (131072, 1, 1)]
 CAUSAL_ONLY = 65536  # from here on
 MAP_COPIES = 3  # scores, weights, and one more while the softmax or a quantity is worked out
 
@@ -114,7 +105,7 @@ def row(size: tuple[int, int, int], dtype: str, causal: bool, threads: int) -> d
     needed = MAP_COPIES * heads * length**2 * getattr(torch, dtype).itemsize / 1e6
     if needed > 0.5 * available_megabytes():
         return {**line, "map": f"left out: three maps of this size take {needed / 1000:.0f} GB"}
-    theirs = ask(**case, threads=threads, ways=["map"], rounds=min(rounds, 2))
+    theirs = ask(**case, threads=threads, ways=["map"], rounds=2 if length < 8192 else 1)
     return {
         **line,
         "map_seconds": round(min(theirs["seconds"]["map"]), 4),

@@ -29,6 +29,7 @@ from clearhead.workers import side_by_side, useful_workers
 
 BLOCK = {"cpu": 1 << 19, "cuda": 1 << 24}  # scores a thread holds at once; larger blocks leave a processor's cache
 ROWS = 32  # a matrix product of fewer rows waits for the keys, however long they are
+WORKERS = 8  # more threads would wait for the interpreter, and each needs memory for a block
 FLOOR = -1000.0  # exp of a score so far below its row's largest is 0 in any precision
 
 
@@ -40,10 +41,10 @@ def summarize(problem: Problem, top_k: int) -> AttentionSummary:
         into = blank(problem.full, top_k, operands.q_BGRTD)
         if not problem.map_size:
             return into
-        workers = useful_workers(device) if problem.map_size > BLOCK["cpu"] else 1
-        blocks, parts = _plan(operands, workers)
+        workers = min(WORKERS, useful_workers(device)) if problem.map_size > BLOCK["cpu"] else 1
+        blocks, parts, largest_block = _plan(operands, workers)
         shares = [blocks[start::workers] for start in range(min(workers, len(blocks)))]
-        received = side_by_side(lambda share: _Walk(operands, into).over(share, parts), shares, workers)
+        received = side_by_side(lambda share: _Walk(operands, into, largest_block).over(share, parts), shares, workers)
         return replace(into, received=torch.stack(received).sum(0).to(into.received.dtype))
 
 
@@ -111,28 +112,42 @@ class _Operands:
         return cls(problem, top_k, grouped, k, first_query, _stays_finite(q, k))
 
 
-def _plan(operands: _Operands, workers: int) -> tuple[list[Span], list[_Part]]:
-    """Blocks of rows, and for each the heads that are worked on together."""
+def _plan(operands: _Operands, workers: int) -> tuple[list[Span], list[_Part], int]:
+    """Blocks of rows, for each the heads that are worked on together, and how many scores the largest may have."""
     batch, _, queries, keys = operands.problem.full
     groups, per_group = operands.q_BGRTD.shape[1:3]
-    block = BLOCK.get(operands.k_BGSD.device.type, BLOCK["cuda"])
-    height = min(-(-queries // workers), max(1, ROWS // per_group, block // (keys * per_group)))
-    heads_at_once = max(1, block // (keys * per_group * height))
+    block, seen = BLOCK.get(operands.k_BGSD.device.type, BLOCK["cuda"]), _seen_by_few(operands.problem)
+    height = max(1, ROWS // per_group, block // (seen * per_group))
+    if seen < keys:  # a window: every row more sees a key more, which the others do not see
+        height = min(height, max(ROWS, seen // 2))
+    height = min(height, -(-queries // workers))
+    width = min(keys, seen + height)
+    heads_at_once = max(1, block // (width * per_group * height))
     parts = [
         _Part(sentences, some, per_group)
         for sentences in _spans(batch, max(1, heads_at_once // groups))
         for some in _spans(groups, min(groups, heads_at_once))
     ]
-    return _spans(queries, height), parts
+    stacked = min(heads_at_once, batch * groups) * per_group
+    return _spans(queries, height), parts, stacked * height * padded(width, max(1, operands.top_k))
+
+
+def _seen_by_few(problem: Problem) -> int:
+    """How many keys the first, middle and last few rows may see at most; at least one."""
+    if problem.mask is None:
+        return problem.keys
+    starts = (0, problem.queries // 2, max(0, problem.queries - ROWS))
+    spans = [problem.mask.columns((start, min(start + ROWS, problem.queries)), problem.keys) for start in starts]
+    return max(1, *(end - start for start, end in spans))
 
 
 class _Walk:
     """A walk over some blocks of rows, which are written ``into`` a summary; what the keys receive is kept apart."""
 
-    def __init__(self, operands: _Operands, into: AttentionSummary) -> None:
+    def __init__(self, operands: _Operands, into: AttentionSummary, largest_block: int) -> None:
         self.operands, self.problem, self.top_k, self.into = operands, operands.problem, operands.top_k, into
         self.received = torch.zeros_like(into.received, dtype=torch.float64)
-        self.space = [into.entropy.new_empty(0), into.entropy.new_empty(0)]
+        self.space = [into.entropy.new_empty(largest_block) for _ in range(2)]
 
     def over(self, blocks: Sequence[Span], parts: Sequence[_Part]) -> Tensor:
         """Walk these blocks of rows; what they give to every key (B, H, S), in float64."""
