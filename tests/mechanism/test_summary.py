@@ -121,7 +121,9 @@ def test_every_precision_and_layout(dtype: torch.dtype, layout: str, device: str
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("mask", [None, masks.causal(), masks.lengths(torch.tensor([300, 500]))], ids=str)
+@pytest.mark.parametrize(
+    "mask", [None, masks.causal(), masks.lengths(torch.tensor([300, 500])), masks.window(60, 9)], ids=str
+)
 def test_rows_long_enough_for_the_shortcuts(mask: masks.Mask | None, dtype: torch.dtype) -> None:
     """Stripes of keys, columns that fill the last stripe up, blocks of several rows: as in any real sequence."""
     q, k = tensor((2, 4, 500, 16), 1).to(dtype), tensor((2, 2, 500, 16), 2).to(dtype)
@@ -297,6 +299,14 @@ def test_the_largest_by_stripes(length: int, count: int) -> None:
     assert torch.equal(top[..., :kept], x.topk(kept, -1).values)
     assert (top[..., kept:] == -math.inf).all()
     assert torch.equal(x.gather(-1, places[..., :kept]), top[..., :kept])
+
+
+def test_a_rule_that_fails_in_a_thread_fails_where_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary_walk, "BLOCK", {"cpu": 1, "cuda": 1})
+    monkeypatch.setattr(summary_walk, "useful_workers", lambda device: 2)
+    q, k, _ = queries_keys_values()
+    with pytest.raises(ShapeError, match="must return booleans"):
+        clearhead.attention_summary(q, k, mask=masks.where(lambda i, j: i + j))
 
 
 def test_what_does_not_fit_is_refused_in_words() -> None:
