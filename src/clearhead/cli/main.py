@@ -15,6 +15,7 @@ from clearhead.cli.align import AlignOptions, align
 from clearhead.cli.demo import DemoOptions, demo
 from clearhead.cli.door import door
 from clearhead.cli.evaluate import EvaluateOptions, evaluate
+from clearhead.cli.export import ExportOptions, export
 from clearhead.cli.heads import HeadsOptions, heads
 from clearhead.cli.look import LookOptions, look
 from clearhead.cli.predict import PredictOptions, predict
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "heads": door(HeadsOptions, heads),
     "account": door(AccountOptions, account),
     "verify": door(VerifyOptions, verify),
+    "export": door(ExportOptions, export),
 }
 
 app = typer.Typer(

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from clearhead.errors import ConfigurationError
+from clearhead.errors import ConfigurationError, nearest
 from clearhead.models.account import layers_of
 from clearhead.models.config import ModelConfig
 from clearhead.pretrained.family import Family, configuration
@@ -47,11 +47,18 @@ def publish(config: ModelConfig, tensors: Mapping[str, Tensor], family: str | No
     Raises:
         ConfigurationError: no family has such a model; what is in the way is named.
     """
-    found = fitting(config, [FAMILIES[family]] if family is not None else list(FAMILIES.values()))
+    if family is not None and family not in FAMILIES:
+        raise ConfigurationError(
+            f"family: expected one of {', '.join(FAMILIES)}, got {family!r}{nearest(family, FAMILIES)}"
+        )
+    found = fitting(config, list(FAMILIES.values()) if family is None else [FAMILIES[family]])
     settings = {"model_type": found.name} | found.describe(config)
+    rows = found.rows(config)
+    if foreign := sorted(tensors.keys() ^ {row.ours for row in rows}):
+        raise ConfigurationError(f"a {found.name} model has other weights than this one, such as {foreign[0]!r}")
     published: dict[str, Tensor] = {}
     bare = config.architecture == "encoder" and config.head.kind == "none"
-    for row in found.rows(config):
+    for row in rows:
         for name, tensor in zip(row.theirs, row.unpack(tensors[row.ours]), strict=True):
             published[name.removeprefix(found.inner) if bare else name] = tensor
     return Publication(found.name, settings, published)
@@ -67,6 +74,10 @@ def fitting(config: ModelConfig, families: list[Family]) -> Family:
     for family in families:
         if not found[family.name]:
             return family
+    if len(families) == 1:
+        raise ConfigurationError(
+            f"the family {families[0].name} has no such model: {'; '.join(found.popitem()[1][:5])}"
+        )
     alike = [family.name for family in families if family.kind == config.architecture]
     name = min(alike or found, key=lambda name: len(found[name]))
     raise ConfigurationError(

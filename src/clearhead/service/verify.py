@@ -107,19 +107,20 @@ def _encoder(predictor: Predictor) -> Run:
     inputs, mask = _padded(predictor)
     if config.input_width is not None:
         inputs = torch.randn(*mask.shape, config.input_width, generator=_generator()).to(model.output_weight)
+    tells = model.hidden if config.head.kind == "none" else model.logits
     ngrams = _ngrams(config.ngram_buckets, mask) if config.ngram_buckets else None
 
     def alone_at(row: int, real: Tensor) -> Tensor:
         spelled = None if ngrams is None else ngrams[row, real][None]
-        logits: Tensor = model.logits(inputs[row, real][None], ngrams=spelled)
-        return logits
+        told: Tensor = tells(inputs[row, real][None], ngrams=spelled)
+        return told
 
     def laws(whole: Tensor) -> Iterator[Law]:
         alone = [alone_at(row, real) for row, real in enumerate(mask)]
         found = whole if config.pooling != "none" else whole[mask]
         yield "padding", "alone against in a batch", _difference(torch.cat([x.flatten(0, -2) for x in alone]), found)
 
-    return Run(lambda: model.logits(inputs, mask=mask, ngrams=ngrams), laws)
+    return Run(lambda: tells(inputs, mask=mask, ngrams=ngrams), laws)
 
 
 def _decoder(predictor: Predictor) -> Run:

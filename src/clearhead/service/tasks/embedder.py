@@ -1,0 +1,169 @@
+"""The face of an encoder without a task of its own: texts in, vectors out; and every attention behind one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from clearhead.errors import ConfigurationError
+from clearhead.inspection.inspection import MAX_FULL, Choice, Inspection, inspect_forward
+from clearhead.models.config import ModelConfig
+from clearhead.models.encoder_only import EncoderOnly
+from clearhead.recipes.sentences import explain
+from clearhead.service.tasks.task import View
+from clearhead.service.texts import listed
+from clearhead.tasks.embedding import embed
+from clearhead.tasks.embedding_settings import EmbeddingSettings
+from clearhead.text.tokenizer import Tokenizer
+
+USUAL = EmbeddingSettings()
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """The vector of one text, (W,) float32."""
+
+    input: str
+    vector: npt.NDArray[np.float32]
+    truncated: bool = False
+
+    @property
+    def text(self) -> str:
+        """The vector as one line of numbers with spaces between."""
+        return " ".join(f"{value:.7g}" for value in self.vector.tolist())
+
+    def __str__(self) -> str:
+        return self.text
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"input": self.input, "text": self.text, "vector": self.vector.tolist(), "truncated": self.truncated}
+
+
+@dataclass(frozen=True, eq=False)
+class Embedder:
+    """An encoder, the tokenizer that came with it, and how its states become one vector."""
+
+    model: EncoderOnly
+    tokenizer: Tokenizer
+    settings: EmbeddingSettings = USUAL
+
+    @property
+    def config(self) -> ModelConfig:
+        """Sizes and choices of the model."""
+        return self.model.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return next(self.model.parameters()).device
+
+    @property
+    def longest(self) -> int:
+        """The most tokens of a text that are read, beside those that surround it."""
+        return self._room(self.settings)
+
+    def parse(self, line: str) -> str:
+        """A line is a text as it is."""
+        return line
+
+    def predict(self, inputs: Sequence[str], **decoding: Any) -> list[Embedding]:
+        """The vector of each text; results stand in the same order. Options are those of ``EmbeddingSettings``.
+
+        Raises:
+            ConfigurationError: an option is unknown or impossible here, or one text was given instead of a list.
+            DataError: an input is no text.
+        """
+        settings, texts = self._settings(decoding), listed(inputs)
+        if not texts:
+            return []
+        room = self._room(settings)
+        cut = self.tokenizer.encode(texts)
+        ids = [self.tokenizer.symbols.surrounded(text[:room]) for text in cut]
+        pad = self.tokenizer.symbols.pad
+        vectors = embed(self.model, ids, settings, pad=pad, device=self.device).numpy()
+        return [
+            Embedding(text, vector, truncated=len(whole) > room)
+            for text, vector, whole in zip(texts, vectors, cut, strict=True)
+        ]
+
+    def speller(self, text: object) -> None:
+        """Answers are not written token by token."""
+
+    def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
+        """Scores (B, T, V) of every vocabulary entry at every position, where the model has that head.
+
+        Raises:
+            ConfigurationError: it has none.
+        """
+        _refuse_target(target_ids)
+        with torch.inference_mode():
+            return self.model.logits(ids, mask=mask)
+
+    def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        """The encoder's last layer (B, T, W) for ids (B, T) with what surrounds a text."""
+        with torch.inference_mode():
+            return self.model.states(ids, mask=mask)
+
+    def inspect(
+        self,
+        text: str,
+        target: str | None = None,
+        *,
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        max_full: int = MAX_FULL,
+    ) -> Inspection:
+        """Every attention over one text, by name, what surrounds the text included; logits where there is a head.
+
+        ``layers`` and ``heads`` (from 0) keep only those; maps of up to ``max_full`` rows and columns are given whole,
+        longer ones as summary and by rectangle.
+        """
+        _refuse_target(target)
+        (cut,) = self.tokenizer.encode([text])
+        read = self.tokenizer.symbols.surrounded(cut[: self.longest])
+        if not read:
+            raise ConfigurationError("there is nothing to look at: the text is empty")
+        shown = self.tokenizer.pieces(read)
+        ids = torch.tensor([read], device=self.device)
+        return inspect_forward(
+            self.model, lambda: self._told(ids), shown, shown, choice=Choice(layers, heads, max_full)
+        )
+
+    def view(self, text: str, target: str | None = None) -> View:
+        """One text looked at: where each position looked."""
+        return View(text, f"a vector of {self.config.width} numbers", self.inspect(text, target), "self")
+
+    def _told(self, ids: Tensor) -> Tensor:
+        """Logits (1, T, V); (1, T, 0) from a model that has none."""
+        return self.model.logits(ids) if self.config.head.kind == "vocabulary" else self.model.states(ids)[..., :0]
+
+    def _room(self, settings: EmbeddingSettings) -> int:
+        limit = min(settings.max_length or self.config.max_positions, self.config.max_positions)
+        room = limit - len(self.tokenizer.symbols.surrounded([]))
+        if room < 0:
+            raise ConfigurationError(
+                f"max_length = {limit} has no room for the {limit - room} tokens that surround every text"
+            )
+        return room
+
+    def _settings(self, options: dict[str, Any]) -> EmbeddingSettings:
+        try:
+            settings = EmbeddingSettings.model_validate(self.settings.model_dump() | options)
+        except ValidationError as error:
+            raise ConfigurationError(explain(error, EmbeddingSettings, "embedding")) from None
+        if settings.pooling == "model" and self.config.pooling == "none":
+            raise ConfigurationError('pooling = "model": this model has no pooling of its own; "mean" or "first"')
+        return settings
+
+
+def _refuse_target(target: object) -> None:
+    if target is not None:
+        raise ConfigurationError("an embedding has no target side: give the text alone")

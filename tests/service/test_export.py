@@ -1,0 +1,95 @@
+"""A model trained here, written as others read it: transformers gives the same logits, tokens and text."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from clearhead.errors import ConfigurationError, RunError
+from clearhead.service.export import export
+from clearhead.service.load import load
+from clearhead.service.train import train
+
+from .verse import write_verse
+
+transformers = pytest.importorskip("transformers")
+transformers.logging.set_verbosity_error()
+LLAMA = {
+    "width = 32\n": 'width = 32\nnorm = "rms"\nactivation = "swiglu"\nkey_value_heads = 2\n',
+    "dropout = 0.0\n": "dropout = 0.0\n[model.input]\nscale = 1.0\n[model.biases]\n"
+    "query_key_value = false\nattention_output = false\nfeedforward = false\n",
+    "updates = 150\n": "updates = 30\n",
+    "validate_every = 75\n": "validate_every = 30\n",
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small language model whose blocks are Llama's."""
+    recipe = write_verse(tmp_path_factory.mktemp("verse"))
+    text = recipe.read_text(encoding="utf-8")
+    for old, new in LLAMA.items():
+        assert old in text
+        text = text.replace(old, new)
+    recipe.write_text(text, encoding="utf-8")
+    for _ in train(recipe, recipe.parent / "run"):
+        pass
+    return recipe.parent / "run"
+
+
+def test_a_language_model_trained_here_is_a_llama_elsewhere(run: Path, tmp_path: Path) -> None:
+    written = export(run, "huggingface", tmp_path / "out")
+    assert written.kind == "llama"
+    assert written.files == ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(written.folder).eval()
+    cutter = transformers.AutoTokenizer.from_pretrained(written.folder)
+    ours = load(run, device="cpu")
+    text = "two households, both"
+    ids = torch.tensor([cutter(text)["input_ids"]])
+    assert ids[0].tolist() == [2, *ours.task.tokenizer.encode([text])[0]]
+    with torch.no_grad():
+        difference = (theirs(ids).logits - ours.logits(ids)).abs().max()
+    assert difference <= 1e-5 * ours.logits(ids).abs().max()
+    told = theirs.generate(ids, do_sample=False, max_new_tokens=12, min_new_tokens=12, suppress_tokens=[0, 2])
+    (answer,) = ours.predict([text], sample=False, beam=1, max_length=12, min_length=12)
+    assert cutter.decode(told[0], skip_special_tokens=True) == str(answer)
+
+
+def test_the_weights_are_those_of_the_run_bit_by_bit(run: Path, tmp_path: Path) -> None:
+    export(run, "huggingface", tmp_path / "out", family="mistral")
+    before, after = load_file(run / "model.safetensors"), load_file(tmp_path / "out" / "model.safetensors")
+    assert sum(tensor.numel() for tensor in before.values()) == sum(tensor.numel() for tensor in after.values())
+    packed = before["decoder.blocks.1.self_attention.query_key_value.weight"]
+    parts = [after[f"model.layers.1.self_attn.{part}_proj.weight"] for part in "qkv"]
+    assert torch.equal(torch.cat(parts), packed)
+    said = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert said["model_type"] == "mistral" and said["sliding_window"] is None
+    assert (said["pad_token_id"], said["bos_token_id"], said["eos_token_id"]) == (0, 2, 3)
+
+
+def test_what_cannot_be_written_is_refused_and_leaves_nothing(run: Path, finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"expected a target, one of .*; got 'hugginface' \(did you mean"):
+        export(run, "hugginface", tmp_path / "out")
+    with pytest.raises(ConfigurationError, match='the family gpt2 has no such model: activation = "swiglu" is none'):
+        export(run, "huggingface", tmp_path / "out", family="gpt2")
+    with pytest.raises(ConfigurationError, match="no family of published models has this one"):
+        export(finished, "huggingface", tmp_path / "out")
+    with pytest.raises(ConfigurationError, match=r"family: expected one of .*, got 'lama' \(did you mean 'llama'\?\)"):
+        export(run, "huggingface", tmp_path / "out", family="lama")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    with pytest.raises(RunError, match="is not empty"):
+        export(run, "huggingface", tmp_path / "full")
+    damaged = Path(shutil.copytree(run, tmp_path / "run"))
+    with (damaged / "model.safetensors").open("r+b") as file:
+        file.seek(-3, 2)
+        file.write(b"xyz")
+    with pytest.raises(RunError, match="is damaged"):
+        export(damaged, "huggingface", tmp_path / "out")
