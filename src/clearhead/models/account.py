@@ -134,7 +134,7 @@ def _ends(config: ModelConfig) -> Counts:
         "segments": config.input.segments * width if tokens else 0,
         "n-grams": config.ngram_buckets * width,
         "input map": (config.input_width + 1) * width if config.input_width else 0,
-        "target embedding": 0 if both and config.tie == "all" else target,
+        "target embedding": 0 if both and config.one_embedding else target,
         "pooling": width * (width + POOLING[config.pooling]) if config.pooling in POOLING else 0,
         "head": width * (width + 1) if _transforms(config) else 0,
         "output matrix": _output(config),
@@ -144,7 +144,7 @@ def _ends(config: ModelConfig) -> Counts:
 def _output(config: ModelConfig) -> int:
     """Parameters of the output matrix and its bias; a matrix that is an embedding too has been counted there."""
     rows, bias = _entries(config), config.output_bias
-    tied = config.tie != "none" and (config.architecture != "encoder" or _transforms(config))
+    tied = config.output_is_embedding and (config.architecture != "encoder" or _transforms(config))
     return rows * (bias + (0 if tied else config.width))
 
 

@@ -20,7 +20,7 @@ Norm = Literal["layer", "rms", "batch", "none"]
 NormOrder = Literal["pre", "post"]
 Pooling = Literal["none", "mean", "first", "first_tanh", "attention"]
 WordPooling = Literal["first", "mean"]
-Ties = Literal["all", "target", "none"]
+Ties = Literal["all", "embeddings", "target", "none"]
 Initialisation = Literal[
     "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "normal", "depth_scaled"
 ]
@@ -43,7 +43,7 @@ class ModelConfig(Settings):
     vocabulary). ``body``: a Transformer, or an LSTM of the same width and layers to compare it with, which has no use
     for heads, feed-forward networks and norms.
     ``tie`` says which matrices are one: "all" (source embedding = target embedding = output, needs one shared
-    vocabulary; section 3.4 of arXiv 1706.03762), "target" (target embedding = output), "none".
+    vocabulary; section 3.4 of arXiv 1706.03762), "embeddings" (the first two), "target" (the last two), "none".
     ``window`` lets a position see at most so many neighbours on each side, ``mask_self`` hides it from itself.
     ``query_key_norm`` puts every head's queries and keys through RMSNorm with a learned gain before they are turned
     (Qwen3). ``final_norm`` says whether a norm ends each stack; when left out, a pre-norm stack has one. The tables
@@ -115,6 +115,16 @@ class ModelConfig(Settings):
     def hidden_of_score(self) -> int:
         """E, the width inside the tanh of the additive score."""
         return self.score_width or self.head_width
+
+    @property
+    def one_embedding(self) -> bool:
+        """Whether source and target have one embedding."""
+        return self.tie in ("all", "embeddings")
+
+    @property
+    def output_is_embedding(self) -> bool:
+        """Whether the output matrix is the embedding of what is written."""
+        return self.tie in ("all", "target")
 
     @property
     def ends_in_norm(self) -> bool:
@@ -193,9 +203,11 @@ class ModelConfig(Settings):
 
     def _check_ties(self) -> None:
         both = self.architecture == "encoder-decoder"
-        if both and self.tie == "all" and self.source_vocabulary != self.target_vocabulary:
+        if not both and self.tie == "embeddings":
+            raise ValueError(f'tie = "embeddings" needs two sides, but architecture is "{self.architecture}"')
+        if both and self.one_embedding and self.source_vocabulary != self.target_vocabulary:
             raise ValueError(
-                'tie = "all" needs one shared vocabulary, but the source has '
+                f'tie = "{self.tie}" needs one shared vocabulary, but the source has '
                 f"{self.source_vocabulary} entries and the target {self.target_vocabulary}"
             )
 

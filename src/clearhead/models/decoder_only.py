@@ -60,7 +60,7 @@ class DecoderOnly(WithOutput):
         )
         self.output = nn.Linear(config.width, config.target_vocabulary, bias=config.output_bias)
         initialise(self, config)
-        if config.tie != "none":
+        if config.output_is_embedding:
             self.output.weight = tokens.weight
 
     def hidden(self, ids: Tensor, *, documents: Tensor | None = None, mask: Tensor | None = None) -> Tensor:

@@ -64,7 +64,7 @@ class EncoderDecoder(SourceToTarget):
         self.config = config
         sizes = block_sizes(config, rules)
         source = nn.Embedding(config.source_vocabulary, config.width)
-        target = source if config.tie == "all" else nn.Embedding(config.target_vocabulary, config.width)
+        target = source if config.one_embedding else nn.Embedding(config.target_vocabulary, config.width)
         ahead, back = (relative_positions(config, causal=causal, rules=rules) for causal in (False, True))
         self.encoder = Encoder(
             embedding(config, source, rules), sizes, config.encoder_layers, ahead, sight(config, causal=False)
@@ -74,7 +74,7 @@ class EncoderDecoder(SourceToTarget):
         )
         self.output = nn.Linear(config.width, config.target_vocabulary, bias=config.output_bias)
         initialise(self, config)
-        if config.tie != "none":
+        if config.output_is_embedding:
             self.output.weight = target.weight
 
     def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:

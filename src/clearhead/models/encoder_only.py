@@ -47,7 +47,7 @@ class EncoderOnly(WithOutput):
             outputs = config.classes if config.head.kind == "classes" else config.source_vocabulary
             self.output = nn.Linear(config.width, outputs, bias=config.output_bias)
         initialise(self, config)
-        if config.head.kind == "vocabulary" and config.tie != "none":
+        if config.head.kind == "vocabulary" and config.output_is_embedding:
             self.output.weight = cast(Embedding, self.encoder.embedding).tokens.weight
 
     def states(

@@ -74,7 +74,7 @@ class RecurrentDecoderOnly(WithOutput):
         self.decoder = RecurrentStack(embedding(config, tokens), config.width, config.decoder_layers, config.dropout)
         self.output = nn.Linear(config.width, config.target_vocabulary, bias=False)
         initialise(self, config)
-        if config.tie != "none":
+        if config.output_is_embedding:
             self.output.weight = tokens.weight
 
     def hidden(self, ids: Tensor, *, documents: Tensor | None = None) -> Tensor:

@@ -55,7 +55,7 @@ class RecurrentEncoderDecoder(SourceToTarget):
         super().__init__()
         self.config = config
         source = nn.Embedding(config.source_vocabulary, config.width)
-        target = source if config.tie == "all" else nn.Embedding(config.target_vocabulary, config.width)
+        target = source if config.one_embedding else nn.Embedding(config.target_vocabulary, config.width)
         width, dropout = config.width, config.dropout
         self.encoder = RecurrentEncoder(embedding(config, source), width, config.encoder_layers, dropout)
         self.decoder = RecurrentDecoder(
@@ -63,7 +63,7 @@ class RecurrentEncoderDecoder(SourceToTarget):
         )
         self.output = nn.Linear(width, config.target_vocabulary, bias=False)
         initialise(self, config)
-        if config.tie != "none":
+        if config.output_is_embedding:
             self.output.weight = target.weight
 
     def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:

@@ -69,6 +69,7 @@ class Family:
         inert: settings of this family beside the general ones that decide nothing about the function.
         unused: regular expressions of tensors that are left where they are: buffers, and heads of pre-training.
         copies: published names that a file may hold besides, each with the name it must equal.
+        copies_in: the same where it depends on the configuration.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Family:
     inert: frozenset[str] = frozenset()
     unused: tuple[str, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
+    copies_in: Callable[[ModelConfig], Mapping[str, str]] = lambda config: {}
 
 
 def configuration(family: Family, settings: Published, tensors: Collection[str]) -> ModelConfig:

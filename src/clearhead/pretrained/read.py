@@ -68,7 +68,7 @@ def understand(directory: ModelDirectory) -> Source:
     places = {name: _place(directory, family, name) for row in rows for name in row.theirs}
     infos = [directory.tensors[place] for place in places.values()]
     _check_shapes(directory, config, rows, places)
-    _check_rest(directory, family, places)
+    _check_rest(directory, family, config, places)
     return Source(directory, family, config, places, reduce(torch.promote_types, [info.dtype for info in infos]))
 
 
@@ -116,10 +116,11 @@ def _check_tensor(directory: ModelDirectory, name: str, info: TensorInfo, wanted
         raise RunError(f"{info.file}: {name} should hold floating numbers, but holds {info.dtype}")
 
 
-def _check_rest(directory: ModelDirectory, family: Family, places: Mapping[str, str]) -> None:
+def _check_rest(directory: ModelDirectory, family: Family, config: ModelConfig, places: Mapping[str, str]) -> None:
     """Refuse tensors that nobody knows; those that repeat others must be equal to them."""
     used = set(places.values())
-    copies = {spelled: of for name, of in family.copies.items() for spelled in _spelled(family, name)}
+    known = {**family.copies, **family.copies_in(config)}
+    copies = {spelled: of for name, of in known.items() for spelled in _spelled(family, name)}
     for name in directory.tensors:
         if name in used or any(re.fullmatch(pattern, name) for pattern in family.unused if name not in copies):
             continue

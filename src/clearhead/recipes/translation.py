@@ -33,9 +33,9 @@ class TranslationRecipe(Recipe):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.model.tie == "all" and not self.tokenizer.shared:
+        if self.model.one_embedding and not self.tokenizer.shared:
             raise ValueError(
-                'model.tie = "all" needs one vocabulary for both sides, but tokenizer.shared = false; '
+                f'model.tie = "{self.model.tie}" needs one vocabulary for both sides, but tokenizer.shared = false; '
                 'set tokenizer.shared = true or model.tie = "target"'
             )
         if self.data.max_length > self.model.max_positions:
