@@ -94,6 +94,22 @@ def test_bodies_over_the_limit_are_refused_declared_or_chunked(quick: Service) -
     assert sent(quick, HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + in_parts + b"0\r\n\r\n").status == 200
 
 
+def test_all_bodies_together_are_bounded(toy: Served) -> None:
+    with running([toy], ServerSettings(limits=Limits(body_bytes=1000, all_bodies_bytes=1500))) as service:
+
+        async def two() -> Reply:
+            _, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            writer.write(HEAD + b"Content-Length: 1000\r\n\r\n" + b" " * 900)
+            await asyncio.to_thread(until, lambda: service.house.bodies.bytes == 900)
+            reply = await exchange(service.port, HEAD + b"Content-Length: 1000\r\n\r\n" + b" " * 900)
+            writer.close()
+            return reply
+
+        assert asyncio.run(two()).status == 429
+        until(lambda: service.house.bodies.bytes == 0)
+        assert service.predict(["1 2"]).status == 200
+
+
 def test_a_head_of_a_megabyte_is_refused(quick: Service) -> None:
     for head in (b"X-Large: " + b"x" * 1_000_000, b"".join(b"X-%d: y\r\n" % number for number in range(80_000))):
         assert sent(quick, HEAD + head + b"\r\n\r\n").status == 400

@@ -84,4 +84,4 @@ def _settings(options: ServeOptions) -> ServerSettings:
 
 
 def _token(file: Path) -> str:
-    return file.read_text(encoding="utf-8").partition("\n")[0].strip()
+    return file.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()

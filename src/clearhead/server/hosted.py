@@ -51,9 +51,9 @@ class Hosted:
         """Accept nothing more; what was accepted is answered first."""
         self.line.close()
 
-    def join(self) -> None:
-        """Wait for the end."""
-        self._thread.join()
+    def join(self, seconds: float) -> None:
+        """Wait for the thread's end, for so long at most."""
+        self._thread.join(seconds)
 
     async def use(self, call: Callable[[Predictor], Result], deadline: float) -> Result:
         """What ``call`` makes of the model, while nobody else uses it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from clearhead.server.bodies import Bodies
 from clearhead.server.hosted import Hosted
 from clearhead.server.metrics import Metrics
 from clearhead.server.refusal import STOPPING, Refusal
@@ -18,6 +19,7 @@ class House:
     def __init__(self, served: Sequence[Served], settings: ServerSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.bodies = Bodies(settings.limits)
         self.models = {each.name: Hosted(each, settings.limits, self.metrics) for each in served}
         self.stopping = False
         self.active = 0  # requests that came in and have not been answered to the end
@@ -58,3 +60,9 @@ class House:
         self.stopping = True
         for hosted in self.models.values():
             hosted.stop()
+
+    def join(self, seconds: float) -> None:
+        """Wait, once stopped, until no thread uses a model any more, for so long at most."""
+        end = time.monotonic() + seconds
+        for hosted in self.models.values():
+            hosted.join(max(0.0, end - time.monotonic()))

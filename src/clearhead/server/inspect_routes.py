@@ -41,7 +41,7 @@ def inspect_routes(house: House) -> APIRouter:
         """Look at every attention behind one answer. Accept: application/octet-stream gives the binary frame."""
         hosted, deadline = house.admit(name), house.deadline()
         kind = _accepted(request.headers.get("accept", "*/*"))
-        asked = read_as(InspectRequest, await read_object(request, limits))
+        asked = read_as(InspectRequest, await read_object(request, house.bodies))
         refuse_too_much([asked.input, asked.target or ""], limits)
         note_texts(request, [asked.input, asked.target or ""])
         most = limits.inspect_numbers if kind == FRAME else limits.inspect_json_numbers

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from clearhead.models.account import account
 from clearhead.server.bodies import read_object
@@ -16,6 +19,7 @@ from clearhead.server.leaving import while_connected
 from clearhead.server.reading import note_texts, read_as, refuse_too_much
 from clearhead.server.schema import ModelCard, ModelList, PredictRequest, PredictResponse
 from clearhead.server.streamed import EVENTS, streamed
+from clearhead.service.tasks.task import Answer
 
 
 def model_routes(house: House) -> APIRouter:
@@ -37,7 +41,7 @@ def model_routes(house: House) -> APIRouter:
     async def predict(request: Request, name: str = one_of) -> Response:
         """Answer every input: translate, tag, classify, go on. As many results as inputs, in their order."""
         hosted, deadline = house.admit(name), house.deadline()
-        asked = read_as(PredictRequest, await read_object(request, limits))
+        asked = read_as(PredictRequest, await read_object(request, house.bodies))
         refuse_too_much(asked.inputs, limits)
         note_texts(request, asked.inputs)
         if asked.stream:
@@ -45,9 +49,18 @@ def model_routes(house: House) -> APIRouter:
         job = hosted.texts(asked.inputs, asked.decoding.given(), deadline)
         hosted.enter(job)
         answers = await while_connected(request, hosted.wait(job))
-        return JSONResponse({"model": name, "results": [answer.as_dict() for answer in answers]})
+        return Response(await results_body(name, answers), media_type="application/json")
 
     return router
+
+
+async def results_body(name: str, answers: Sequence[Answer]) -> bytes:
+    """The answer as JSON; between two results others have their turn, as a large one takes its time."""
+    parts = []
+    for answer in answers:
+        parts.append(json.dumps(answer.as_dict(), ensure_ascii=False, allow_nan=False))
+        await asyncio.sleep(0)
+    return f'{{"model": {json.dumps(name)}, "results": [{", ".join(parts)}]}}'.encode()
 
 
 def _card(hosted: Hosted) -> ModelCard:

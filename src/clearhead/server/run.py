@@ -22,7 +22,9 @@ from clearhead.server.app import create_app
 from clearhead.server.house import House
 from clearhead.server.log import log
 from clearhead.server.protocol import connection_of
+from clearhead.server.settings import is_loopback
 
+JOIN_SECONDS = 5.0  # for a model to notice, at its next token, that nobody waits any more
 SWITCH_SECONDS = 0.001  # how long a model's thread may keep the interpreter from the thread that speaks to clients
 
 
@@ -64,6 +66,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ConfigurationError(f"cannot listen on {host}, port {port}: {reason}") from None
+    if is_loopback(host) and not is_loopback(sock.getsockname()[0]):
+        sock.close()
+        raise ConfigurationError(f"cannot listen on {host}: expected a loopback address, but it is {address[0]} here")
     return sock
 
 
@@ -92,6 +97,7 @@ def serve(server: Server, sock: socket.socket, ready: Callable[[], None] = lambd
     """Answer requests on ``sock`` until a signal ends it; ``ready`` is called once it does."""
     sys.setswitchinterval(SWITCH_SECONDS)
     asyncio.run(_serve(server, sock, ready))
+    server.house.join(JOIN_SECONDS)
     log("stopped", {})
 
 

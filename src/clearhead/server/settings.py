@@ -21,11 +21,13 @@ class Limits(Settings):
     ``queue_texts`` may wait for a model at a time, beside the ``batch_texts`` that are in work together, which as one
     rectangle have at most ``batch_characters``. ``inspect_numbers`` is the most numbers an inspection may answer with,
     ``inspect_json_numbers`` the same where it is asked for as JSON, which takes ten times the work.
+    ``all_bodies_bytes`` bounds the bodies that are being read at a time, of all requests together.
     ``deadline`` is what a request may take in all; ``read_seconds`` what its head, and then its body, may take to
     arrive; ``drain_seconds`` what accepted requests are given once the service is asked to stop.
     """
 
     body_bytes: Count = 1 << 20
+    all_bodies_bytes: Count = 128 << 20
     head_bytes: Count = 32 << 10
     texts: Count = 256
     characters: Count = 20_000
