@@ -145,6 +145,7 @@ def test_what_is_not_there_is_said_as_json(service: Service) -> None:
         ("GET", "/v1/models/", 404),
         ("DELETE", "/v1/models", 405),
         ("POST", "/v1/models/other/predict", 404),
+        ("GET", "/page/look/0123456789abcdef01234567/tile?head=x&attention=a", 422),
     ):
         reply = service.ask(method, path, {} if method == "POST" else None)
         assert (reply.status, set(reply.json["error"])) == (status, {"code", "message"}), path

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
@@ -54,7 +55,13 @@ def create_app(house: House) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        exception_handlers={Refusal: _refused, ClearheadError: _wrong, HTTPException: _not_here, Exception: _failed},
+        exception_handlers={
+            Refusal: _refused,
+            ClearheadError: _wrong,
+            HTTPException: _not_here,
+            RequestValidationError: _misaddressed,
+            Exception: _failed,
+        },
     )
     for router in ROUTERS:
         app.include_router(router(house))
@@ -77,6 +84,13 @@ async def _not_here(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     sentence = SENTENCES.get(error.status_code, "the request cannot be answered")
     return _said(Refusal(error.status_code, sentence, error.headers))
+
+
+async def _misaddressed(_: Request, error: Exception) -> Response:
+    """A part of an address, such as a query, is none that the route knows."""
+    assert isinstance(error, RequestValidationError)
+    fault = error.errors()[0]
+    return _said(Refusal(422, f"{'.'.join(map(str, fault['loc']))}: {fault['msg'][0].lower()}{fault['msg'][1:]}"))
 
 
 async def _failed(request: Request, _: Exception) -> Response:

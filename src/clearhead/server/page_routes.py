@@ -55,7 +55,7 @@ def page_routes(house: House) -> APIRouter:
 
     @routes.post("/look")
     async def look(request: Request) -> Response:
-        question = read_as(Question, await read_object(request, house.settings.limits))
+        question = read_as(Question, await read_object(request, house.bodies))
         refuse_too_much([question.text, question.target or ""], house.settings.limits)
         asked = question.asked()
         kept = looker.kept(asked)
