@@ -107,6 +107,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("bert", {"hidden_act": "mish"}, "hidden_act: expected one of relu, gelu, .*, got 'mish'"),
     ("bert", {"position_embedding_type": "relative_key"}, "position_embedding_type = 'relative_key' is not supported"),
     ("bert", {"is_decoder": True}, "is_decoder = True is not supported"),
+    ("bert", {"is_encoder_decoder": True}, "is_encoder_decoder = True is not supported"),
+    ("qwen2", {"use_mrope": True}, "use_mrope = True is not supported"),
     ("bert", {"model_type": "berta"}, r"model_type: expected one of bert, .*, got 'berta' \(did you mean 'bert'\?\)"),
     ("bert", {"architectures": ["BertForTokenClassification"]}, "architectures: expected one of BertModel, .*"),
     ("bert", {"num_attention_heads": 7}, "width 30 cannot be cut into 7 equal heads"),
@@ -133,6 +135,29 @@ def test_what_is_not_known_is_refused_by_name(name: str, settings: dict[str, Any
     with pytest.raises((ConfigurationError, RunError), match=said) as caught:
         read(change(folder, **settings))
     assert str(folder) in str(caught.value)
+
+
+# Settings as they stand in well-known files, beside those that transformers writes by itself.
+KNOWN: list[tuple[str, dict[str, Any]]] = [
+    ("bert", {"gradient_checkpointing": False, "position_embedding_type": "absolute", "output_past": True}),
+    (
+        "bert",
+        {"directionality": "bidi", "pooler_fc_size": 768, "pooler_num_fc_layers": 3, "pooler_type": "first_token"},
+    ),
+    ("bert", {"is_decoder": False, "is_encoder_decoder": False, "pruned_heads": {}, "id2label": {"0": "A"}}),
+    ("distilbert", {"tie_weights_": True, "qa_dropout": 0.1, "sinusoidal_pos_embds": True}),
+    ("gpt2", {"n_ctx": 1024, "summary_type": "cls_index", "task_specific_params": {"text-generation": {"top_k": 50}}}),
+    ("llama", {"pretraining_tp": 1, "rope_scaling": None, "rope_interleaved": False, "is_llama_config": True}),
+    ("mistral", {"torch_dtype": "bfloat16", "use_cache": True, "attention_dropout": 0.0}),
+    ("qwen2", {"use_mrope": False, "use_sliding_window": False, "max_window_layers": 21}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), KNOWN)
+def test_settings_without_effect_are_known(name: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    _, folder = saved(name, tmp_path)
+    before = read(folder).config
+    assert read(change(folder, **settings)).config == before
 
 
 def test_tensors_that_are_missing_or_unknown_are_refused_by_name(tmp_path: Path) -> None:

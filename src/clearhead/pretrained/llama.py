@@ -57,6 +57,7 @@ def head_width(settings: Published, default: int | None = None) -> dict[str, Any
 
 def configure(settings: Published, contents: Contents) -> ModelConfig:
     """From Llama's settings."""
+    settings.must("rope_interleaved", False, "positions here turn columns half a head apart, not neighbours")
     fields = decoder_settings(settings, contents, tied=False, groups=None) | head_width(settings)
     attention, network = settings.flag("attention_bias", False), settings.flag("mlp_bias", False)
     biases = BiasSettings(query_key_value=attention, attention_output=attention, feedforward=network)
@@ -135,7 +136,7 @@ LLAMA = Family(
     describe=describe,
     rows=rows,
     inner="model.",
-    inert=frozenset({"pretraining_tp"}),
+    inert=frozenset({"is_llama_config", "pretraining_tp"}),
     unused=UNUSED,
     copies=COPIES,
 )

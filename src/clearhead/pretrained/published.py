@@ -25,13 +25,14 @@ INERT = frozenset(
     num_return_sequences output_attentions output_hidden_states output_past output_scores pad_token_id prefix
     problem_type remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id
     suppress_tokens task_specific_params temperature tf_legacy_loss tokenizer_class top_k top_p torch_dtype
-    torchscript transformers_version typical_p unk_token_id use_bfloat16 use_cache
+    torchscript transformers.js_config transformers_version typical_p unk_token_id use_bfloat16 use_cache
     """.split()
 )
 # Settings that would change the function, with the one value at which they do not.
 NEUTRAL: Mapping[str, object] = {
     "add_cross_attention": False,
     "cross_attention_hidden_size": None,
+    "is_encoder_decoder": False,
     "is_decoder": False,
     "pruned_heads": {},
     "quantization_config": None,
@@ -119,7 +120,7 @@ class Published:
             ConfigurationError: naming the first such setting, and the nearest known one.
         """
         for name, value in NEUTRAL.items():
-            if name not in self.known:
+            if name not in self.known and name not in inert:
                 self.must(name, value, "no model here is built that way")
         for name in self.settings:
             if name not in self.known and name not in INERT and name not in inert:

@@ -40,6 +40,7 @@ def window(settings: Published, layers: int) -> int | None:
     Raises:
         ConfigurationError: some layers have a window and others have none.
     """
+    settings.must("use_mrope", False, "positions in several dimensions are not had here")
     used, first = settings.flag("use_sliding_window", False), settings.count("max_window_layers", 28)
     size = settings.size("sliding_window", 4096) if used else None
     settings.known |= {"sliding_window", "layer_types"}
