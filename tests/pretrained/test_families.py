@@ -110,7 +110,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("bert", {"is_encoder_decoder": True}, "is_encoder_decoder = True is not supported"),
     ("qwen2", {"use_mrope": True}, "use_mrope = True is not supported"),
     ("bert", {"model_type": "berta"}, r"model_type: expected one of bert, .*, got 'berta' \(did you mean 'bert'\?\)"),
-    ("bert", {"architectures": ["BertForTokenClassification"]}, "architectures: expected one of BertModel, .*"),
+    ("bert", {"architectures": ["BertForQuestionAnswering"]}, "architectures: expected one of BertModel, .*"),
     ("bert", {"num_attention_heads": 7}, "width 30 cannot be cut into 7 equal heads"),
     ("bert", {"hidden_size": True}, "hidden_size: expected a whole number"),
     ("bert", {"vocab_size": None}, "the setting 'vocab_size' is missing"),

@@ -15,6 +15,7 @@ from clearhead.service.export import export
 from clearhead.service.load import load
 from clearhead.service.train import train
 
+from .toy_labels import write_toy_labels
 from .verse import write_verse
 
 transformers = pytest.importorskip("transformers")
@@ -28,15 +29,19 @@ LLAMA = {
 }
 
 
+def changed(text: str, changes: dict[str, str]) -> str:
+    """A recipe's text with other settings."""
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small language model whose blocks are Llama's."""
     recipe = write_verse(tmp_path_factory.mktemp("verse"))
-    text = recipe.read_text(encoding="utf-8")
-    for old, new in LLAMA.items():
-        assert old in text
-        text = text.replace(old, new)
-    recipe.write_text(text, encoding="utf-8")
+    recipe.write_text(changed(recipe.read_text(encoding="utf-8"), LLAMA), encoding="utf-8")
     for _ in train(recipe, recipe.parent / "run"):
         pass
     return recipe.parent / "run"
@@ -59,6 +64,35 @@ def test_a_language_model_trained_here_is_a_llama_elsewhere(run: Path, tmp_path:
     told = theirs.generate(ids, do_sample=False, max_new_tokens=12, min_new_tokens=12, suppress_tokens=[0, 2])
     (answer,) = ours.predict([text], sample=False, beam=1, max_length=12, min_length=12)
     assert cutter.decode(told[0], skip_special_tokens=True) == str(answer)
+
+
+BERT = {
+    "[input]\nbuckets = 100\nlongest = 3\n": '[input]\nkind = "pieces"\n[tokenizer]\nvocabulary = 60\n'
+    "byte_fallback = false\n",
+    "width = 32\n": 'width = 32\nnorm_order = "post"\npositions = "learned"\nactivation = "gelu"\n'
+    'pooling = "first_tanh"\n',
+    "dropout = 0.0\n": "dropout = 0.0\n[model.input]\nscale = 1.0\nnorm = true\nsegments = 1\n",
+    "updates = 60\n": "updates = 20\n",
+    "validate_every = 30\n": "validate_every = 20\n",
+}
+
+
+def test_a_classifier_trained_here_is_a_bert_elsewhere_with_its_labels(tmp_path: Path) -> None:
+    recipe = write_toy_labels(tmp_path / "toy")
+    recipe.write_text(changed(recipe.read_text(encoding="utf-8"), BERT), encoding="utf-8")
+    for _ in train(recipe, tmp_path / "run"):
+        pass
+    written = export(tmp_path / "run", "huggingface", tmp_path / "out")
+    assert written.kind == "bert"
+    theirs = transformers.AutoModelForSequenceClassification.from_pretrained(written.folder).eval()
+    cutter = transformers.AutoTokenizer.from_pretrained(written.folder)
+    texts = ["I want some of that nice red apple", "old plum", "that pear I want"]
+    with torch.no_grad():
+        likely = theirs(**cutter(texts, padding=True, return_tensors="pt")).logits.softmax(-1)
+    for answer, row in zip(load(tmp_path / "run", device="cpu").predict(texts), likely, strict=True):
+        assert theirs.config.id2label[int(row.argmax())] == answer.label
+        for number, name in theirs.config.id2label.items():
+            assert answer.scores[name] == pytest.approx(float(row[number]), abs=1e-5)
 
 
 def test_the_weights_are_those_of_the_run_bit_by_bit(run: Path, tmp_path: Path) -> None:

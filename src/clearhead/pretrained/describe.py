@@ -28,7 +28,6 @@ WITHOUT_EFFECT = {
     "initialisation",
     "initial_std",
     "word_pooling",
-    "classes",
 }
 
 
@@ -109,6 +108,7 @@ def essence(config: ModelConfig) -> dict[str, Any]:
         "final_norm": config.ends_in_norm,
     }
     table["encoder_layers"], table["decoder_layers"] = layers_of(config)
+    table["classes"] = config.classes if config.architecture == "encoder" and config.head.kind == "classes" else 2
     table["biases"]["output"] = config.output_bias and config.head.kind != "none"
     table["input"]["scale"] = config.width**0.5 if config.input.scale is None else config.input.scale
     if config.architecture != "encoder-decoder":

@@ -1,6 +1,7 @@
 """DistilBERT (Sanh et al. 2019, arXiv 1910.01108): BERT's encoder with half of the layers, no segments and no pooling.
 
-As the bare encoder, or with the head of masked language modelling.
+As the bare encoder, with the head of masked language modelling, or with a linear map from each token to classes. Its
+classifier of whole texts pools with a rectifier, which is not had here.
 """
 
 from __future__ import annotations
@@ -8,19 +9,20 @@ from __future__ import annotations
 from typing import Any
 
 from clearhead.models.config import ModelConfig
-from clearhead.models.details import HeadSettings, InputSettings
+from clearhead.models.details import InputSettings
+from clearhead.pretrained.bert import EACH, HEADS, MASKED, STATES, classes, names_of_classes, use_of
 from clearhead.pretrained.family import PUBLISHED_ACTIVATIONS, Contents, Family, activation, known_activation
 from clearhead.pretrained.published import Published
 from clearhead.pretrained.rows import Row, linear, matrix, norm, projected, vector
 
-MASKED = "DistilBertForMaskedLM"
+USES = {"DistilBertModel": STATES, "DistilBertForMaskedLM": MASKED, "DistilBertForTokenClassification": EACH}
 EPSILON = 1e-12  # of every norm; the family has no setting for it
 
 
 def configure(settings: Published, contents: Contents) -> ModelConfig:
     """From DistilBERT's settings. Sinusoidal positions are numbers in the file, so they are read as learned ones."""
     settings.flag("sinusoidal_pos_embds", False)
-    masked = contents.architecture == MASKED
+    use = USES[contents.architecture]
     vocabulary, act = settings.size("vocab_size"), activation(settings, "activation", "gelu")
     tied = settings.flag("tie_word_embeddings", True)
     return ModelConfig(
@@ -37,8 +39,9 @@ def configure(settings: Published, contents: Contents) -> ModelConfig:
         input=InputSettings(scale=1.0, norm=True),
         dropout=settings.share("dropout", 0.1),
         attention_dropout=settings.share("attention_dropout", 0.1),
-        head=HeadSettings(kind="vocabulary", activation=act) if masked else HeadSettings(kind="none"),
-        tie="all" if tied or not masked else "none",
+        head=HEADS[use].model_copy(update={"activation": act} if use == MASKED else {}),
+        tie="all" if tied or use != MASKED else "none",
+        classes=classes(settings) if use == EACH else 2,
         initialisation="normal",
         source_vocabulary=vocabulary,
         target_vocabulary=vocabulary,
@@ -47,8 +50,9 @@ def configure(settings: Published, contents: Contents) -> ModelConfig:
 
 def describe(config: ModelConfig) -> dict[str, Any]:
     """DistilBERT's settings of a configuration."""
-    return {
-        "architectures": [MASKED if config.head.kind == "vocabulary" else "DistilBertModel"],
+    use = use_of(config)
+    return names_of_classes(config) | {
+        "architectures": [next((name for name in USES if USES[name] == use), "DistilBertForTokenClassification")],
         "vocab_size": config.source_vocabulary,
         "max_position_embeddings": config.max_positions,
         "sinusoidal_pos_embds": False,
@@ -75,6 +79,8 @@ def rows(config: ModelConfig) -> list[Row]:
         table += _block(config, f"encoder.blocks.{number}", f"distilbert.transformer.layer.{number}")
     if config.head.kind == "none":
         return table
+    if config.head.kind == "classes":
+        return table + linear("output", "classifier")
     return [
         *table,
         *linear("transform.dense", "vocab_transform"),
@@ -98,7 +104,7 @@ def _block(config: ModelConfig, ours: str, theirs: str) -> list[Row]:
 DISTILBERT = Family(
     name="distilbert",
     kind="encoder",
-    architectures=("DistilBertModel", MASKED),
+    architectures=tuple(USES),
     configure=configure,
     describe=describe,
     rows=rows,

@@ -11,18 +11,23 @@ from typing import Any
 from clearhead.errors import ConfigurationError
 from clearhead.models.config import ModelConfig
 from clearhead.models.details import HeadSettings, InputSettings
-from clearhead.pretrained.bert import described, encoder_rows, encoder_settings
+from clearhead.pretrained.bert import EACH, MASKED, STATES, WHOLE, described, encoder_rows, encoder_settings
 from clearhead.pretrained.family import Contents, Family
 from clearhead.pretrained.published import Published
 from clearhead.pretrained.rows import Row, linear, norm, vector
 
-MASKED = "RobertaForMaskedLM"
+USES = {
+    "RobertaModel": STATES,
+    "RobertaForMaskedLM": MASKED,
+    "RobertaForSequenceClassification": WHOLE,
+    "RobertaForTokenClassification": EACH,
+}
 
 
 def configure(settings: Published, contents: Contents) -> ModelConfig:
     """From RoBERTa's settings."""
-    masked = contents.architecture == MASKED
-    fields = encoder_settings(settings, contents, masked=masked)
+    use = USES[contents.architecture]
+    fields = encoder_settings(settings, contents, use)
     first = settings.count("pad_token_id", 1) + 1
     table = settings.size("max_position_embeddings", 512)
     if table <= first:
@@ -38,7 +43,7 @@ def configure(settings: Published, contents: Contents) -> ModelConfig:
         first_position=first,
         skip_padding=True,
     )
-    if masked:
+    if use == MASKED:
         fields["head"] = HeadSettings(kind="vocabulary", activation="gelu")
     return ModelConfig(**fields)
 
@@ -46,8 +51,7 @@ def configure(settings: Published, contents: Contents) -> ModelConfig:
 def describe(config: ModelConfig) -> dict[str, Any]:
     """RoBERTa's settings of a configuration."""
     first = config.input.first_position
-    return described(config) | {
-        "architectures": [MASKED if config.head.kind == "vocabulary" else "RobertaModel"],
+    return described(config, USES) | {
         "max_position_embeddings": config.max_positions + first,
         "pad_token_id": max(0, first - 1),
     }
@@ -55,18 +59,25 @@ def describe(config: ModelConfig) -> dict[str, Any]:
 
 def rows(config: ModelConfig) -> list[Row]:
     """All tensors."""
+    table = encoder_rows(config, ROBERTA.inner)
+    if config.head.kind == "classes" and config.pooling != "none":
+        return table + linear("pooling.dense", "classifier.dense") + linear("output", "classifier.out_proj")
+    if config.head.kind == "classes":
+        return table + linear("output", "classifier")
+    if config.pooling == "first_tanh":
+        table += linear("pooling.dense", "roberta.pooler.dense")
     of_head = [
         *linear("transform.dense", "lm_head.dense"),
         *norm("transform.norm", "lm_head.layer_norm"),
         *(linear("output", "lm_head.decoder") if config.tie == "none" else vector("output", "lm_head")),
     ]
-    return encoder_rows(config, ROBERTA.inner) + (of_head if config.head.kind == "vocabulary" else [])
+    return table + (of_head if config.head.kind == "vocabulary" else [])
 
 
 ROBERTA = Family(
     name="roberta",
     kind="encoder",
-    architectures=("RobertaModel", MASKED),
+    architectures=tuple(USES),
     configure=configure,
     describe=describe,
     rows=rows,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import tokenizers
@@ -15,16 +16,19 @@ from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 
 from clearhead.errors import ConfigurationError, RunError
+from clearhead.models.config import ModelConfig
 from clearhead.pretrained.describe import Publication, publish
 from clearhead.service.run_folder import RunFolder
 from clearhead.strict_json import read_json
 from clearhead.symbols import Symbols
+from clearhead.text.foreign import load_tokenizer
 from clearhead.text.tokenizer import SPECIAL_PIECES, Tokenizer
 from clearhead.training.durable import digest_of
 from clearhead.training.tensorfile import read_tensors, tensor_pieces
 
 LARGEST = 256 << 20  # bytes of a tokenizer's file
-SHARED = "shared.json"
+INPUT = ("pieces.json", "shared.json")  # the names under which tasks keep the tokenizer of their input
+LABELS = {"labels.json": "labels", "tags.json": "tags"}
 
 
 def huggingface(run: RunFolder, family: str | None) -> tuple[str, dict[str, Sequence[bytes | memoryview]]]:
@@ -37,11 +41,11 @@ def huggingface(run: RunFolder, family: str | None) -> tuple[str, dict[str, Sequ
     card = run.card()
     published = publish(card.model, _weights(run, card.weights_sha256), family)
     tokenizer = _tokenizer(run)
-    settings = published.settings
+    settings = published.settings | _names(run, published)
     files: dict[str, Sequence[bytes | memoryview]] = {}
     if tokenizer is not None:
         settings = special_ids(tokenizer.symbols, published) | settings
-        files |= _tokenizer_files(run, tokenizer, card.model.max_positions, writes=card.model.architecture == "decoder")
+        files |= _tokenizer_files(run, tokenizer, card.model)
     files["config.json"] = [_json(settings)]
     files["model.safetensors"] = list(tensor_pieces(published.tensors, {"format": "pt"}))
     return published.family, files
@@ -73,26 +77,46 @@ def _tokenizer(run: RunFolder) -> Tokenizer | None:
     folder = run.path / "tokenizer"
     if (folder / "source.json").exists():
         raise ConfigurationError(f"{run.path} has a tokenizer for each side, but these families have one for both")
-    return run.tokenizers()[0] if (folder / SHARED).exists() else None
+    found = _file(run)
+    return None if found is None else load_tokenizer(found)
+
+
+def _file(run: RunFolder) -> Path | None:
+    found = (run.path / "tokenizer" / name for name in INPUT)
+    return next((path for path in found if path.is_file()), None)
+
+
+def _names(run: RunFolder, published: Publication) -> dict[str, Any]:
+    """The names of the classes, where the run has them and the family asks for them."""
+    if "id2label" not in published.settings:
+        return {}
+    for file, key in LABELS.items():
+        path = run.path / "tokenizer" / file
+        if path.is_file():
+            names = read_json(path, max_bytes=LARGEST)[key]
+            return {
+                "id2label": {str(number): name for number, name in enumerate(names)},
+                "label2id": {name: number for number, name in enumerate(names)},
+            }
+    return {}
 
 
 def _tokenizer_files(
-    run: RunFolder, tokenizer: Tokenizer, longest: int, *, writes: bool
-) -> dict[str, list[bytes | memoryview]]:
-    table = read_json(run.path / "tokenizer" / SHARED, max_bytes=LARGEST)
-    backend = tokenizers.Tokenizer.from_str(json.dumps(table.get("tokenizer", table) if "format" in table else table))
+    run: RunFolder, tokenizer: Tokenizer, config: ModelConfig
+) -> dict[str, Sequence[bytes | memoryview]]:
+    file = _file(run)
+    assert file is not None
+    table = read_json(file, max_bytes=LARGEST)
+    own = "format" not in table
+    backend = tokenizers.Tokenizer.from_str(json.dumps(table if own else table["tokenizer"]))
     symbols = tokenizer.symbols
-    if "format" not in table and writes:  # a language model of the house begins a text with the start symbol
+    if own:  # a text of the house's begins with the start symbol, whether it is read whole or gone on with
         start = SPECIAL_PIECES[symbols.start]
         backend.post_processor = TemplateProcessing(single=f"{start} $A", special_tokens=[(start, symbols.start)])
-    named = {
-        "pad_token": symbols.pad,
-        "unk_token": symbols.unknown,
-        "bos_token": symbols.start,
-        "eos_token": symbols.ends[0],
-    }
+    named = {"pad_token": symbols.pad, "unk_token": symbols.unknown, "bos_token": symbols.start}
+    named["eos_token"] = symbols.ends[0]
     pieces = {name: backend.id_to_token(number) for name, number in named.items() if number is not None}
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": longest}
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": config.max_positions}
     settings |= {name: piece for name, piece in pieces.items() if piece is not None}
     return {"tokenizer.json": [backend.to_str(pretty=True).encode()], "tokenizer_config.json": [_json(settings)]}
 

@@ -142,8 +142,8 @@ class Embedder:
         return View(text, f"a vector of {self.config.width} numbers", self.inspect(text, target), "self")
 
     def _told(self, ids: Tensor) -> Tensor:
-        """Logits (1, T, V); (1, T, 0) from a model that has none."""
-        return self.model.logits(ids) if self.config.head.kind == "vocabulary" else self.model.states(ids)[..., :0]
+        """Logits of every entry or class; (1, T, 0) from a model that has none."""
+        return self.model.states(ids)[..., :0] if self.config.head.kind == "none" else self.model.logits(ids)
 
     def _room(self, settings: EmbeddingSettings) -> int:
         limit = min(settings.max_length or self.config.max_positions, self.config.max_positions)
