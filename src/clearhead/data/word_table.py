@@ -102,18 +102,28 @@ class PieceReader:
         # Our own tokenizers surround a text that is read to be translated, and no sentence of words.
         self._ends = ((), ()) if symbols == HOUSE else (symbols.before, symbols.after)
         self.around = sum(map(len, self._ends))
+        self._lead = "" if symbols == HOUSE or _cuts_words_alike(tokenizer) else " "
 
     def table(self, words: Sequence[str], longest: int) -> WordTable:
         """See ``WordReader``; a word that is cut into nothing is unknown."""
-        rows = [row[:longest] or [self._unknown] for row in self.tokenizer.encode(words)]
+        rows = [row[:longest] or [self._unknown] for row in self._cut(words)]
         ends = [list(end) for end in self._ends] if self.around else []
         return WordTable(Ragged.of(rows + ends), None, pooled=True, around=bool(ends))
 
     def known(self, word: str) -> bool:
         """Whether every character of it is in some piece."""
-        return self._unknown not in self.tokenizer.encode([word])[0]
+        return self._unknown not in self._cut([word])[0]
 
     def shown(self, words: Sequence[str]) -> list[str]:
         """Their pieces, and what stands around them."""
-        inside = [number for ids in self.tokenizer.encode(words) for number in ids or [self._unknown]]
+        inside = [number for ids in self._cut(words) for number in ids or [self._unknown]]
         return self.tokenizer.pieces([*self._ends[0], *inside, *self._ends[1]])
+
+    def _cut(self, words: Sequence[str]) -> list[list[int]]:
+        return self.tokenizer.encode([self._lead + word for word in words])
+
+
+def _cuts_words_alike(tokenizer: Tokenizer) -> bool:
+    """Whether a word by itself is cut as in a text; byte-level pieces take the space before a word for a part of it."""
+    whole, first, second = tokenizer.encode(["an an", "an", "an"])
+    return whole == first + second

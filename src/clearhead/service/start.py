@@ -1,14 +1,13 @@
 """The model that a run starts from: brought into the run folder whole, so that the run never needs it again.
 
-``RUN/start`` holds a finished run: configuration, weights, tokenizer. When training is over only ``start.json`` is left
-of it, which says by path and checksum what it was. A head of labels is new, unless task and labels are the very same;
+``RUN/start`` holds its weights, its tokenizers, and ``start.json`` with its sizes; when training is over only the page
+is left, which says by path and checksum what it was. A head of labels is new, unless task and labels are the very same;
 everything below it, and all of a translator or language model, starts from what was learnt before.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,10 @@ from clearhead.recipes.recipe_model import Table, completed
 from clearhead.recipes.schema import COUNTED, Recipe
 from clearhead.recipes.table import RECIPES
 from clearhead.recipes.vectors import VectorRecipe
+from clearhead.service.origin import WEIGHTS, open_origin
 from clearhead.service.run_folder import RunFolder, write_text
 from clearhead.strict_json import read_json
+from clearhead.text.foreign import load_tokenizer
 from clearhead.text.tokenizer import Tokenizer
 from clearhead.text.words import WordVocabulary
 from clearhead.training import durable
@@ -67,9 +68,9 @@ class Start:
         return {"model.from": str(self.facts.get("weights_sha256"))}
 
     @property
-    def run(self) -> RunFolder:
-        """It, as the run folder it is."""
-        return RunFolder(self.path)
+    def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
+        """Those of source and target, one and the same when shared."""
+        return RunFolder(self.path).tokenizers()
 
     def tokenizer(self) -> Tokenizer:
         """That of the input side.
@@ -79,7 +80,7 @@ class Start:
         """
         folder = self.path / "tokenizer"
         name = next((name for name in PIECES if (folder / name).is_file()), PIECES[0])
-        return Tokenizer.load(folder / name)
+        return load_tokenizer(folder / name)
 
     def words(self) -> WordVocabulary:
         """The vocabulary of whole words.
@@ -97,20 +98,21 @@ class Start:
         Raises:
             RunError: the weights are damaged, or not of this model.
         """
-        if not self.run.weights_file.is_file():
+        weights, facts = self.path / WEIGHTS, self.facts
+        if not weights.is_file():
             return
-        card = self.run.card()
-        if durable.digest_of(self.run.weights_file).sha256 != self.facts["weights_sha256"]:
-            raise RunError(f"{self.run.weights_file} is damaged: it is not the file that was brought here; begin anew")
-        whole = card.model.architecture != "encoder" and card.model.architecture == config.architecture
-        pooled = card.model.pooling == config.pooling
-        same_head = pooled and labels is not None and labels == self._labels(card.task)
+        if durable.digest_of(weights).sha256 != facts["weights_sha256"]:
+            raise RunError(f"{weights} is damaged: it is not the file that was brought here; begin anew")
+        source = ModelConfig.model_validate(facts["model"])
+        whole = source.architecture != "encoder" and source.architecture == config.architecture
+        pooled = source.pooling == config.pooling
+        same_head = pooled and labels is not None and labels == self._labels(facts["task"])
         parts = ("",) if whole or same_head else ("encoder.", "pooling.") if pooled else ("encoder.",)
         wanted = [name for name in weights_of(model) if name.startswith(parts)]
-        tensors = read_tensors(self.run.weights_file)
-        _copy(model, {name: _found(tensors, name, card.model, self.run.weights_file) for name in wanted}, self.path)
+        tensors = read_tensors(weights)
+        _copy(model, {name: _found(tensors, name, source, weights) for name in wanted}, self.path)
 
-    def _labels(self, task: str) -> tuple[str, tuple[str, ...]] | None:
+    def _labels(self, task: str | None) -> tuple[str | None, tuple[str, ...]] | None:
         """Task and labels of the other run, where it has labels."""
         for name, key in (("tags.json", "tags"), ("labels.json", "labels"), ("vectors.json", "labels")):
             if (self.path / "tokenizer" / name).is_file():
@@ -149,29 +151,19 @@ def inherit(origin: str, task: str) -> dict[str, Table]:
         ConfigurationError: the task cannot begin with that model.
         RunError: there is no such model, or it is damaged.
     """
-    run = finished(origin)
-    schema, source = RECIPES[task], run.card().model
-    if issubclass(schema, VectorRecipe) != (source.input_width is not None):
+    found, schema = open_origin(origin), RECIPES[task]
+    source, vectors = found.config, issubclass(schema, VectorRecipe)
+    if vectors != (source.input_width is not None):
         kinds = ("vectors", "tokens") if source.input_width is None else ("tokens", "vectors")
         raise ConfigurationError(
             f"model.from: the task {task} needs a model that reads {kinds[0]}, but the one in {origin} reads {kinds[1]}"
         )
     config = config_for(source, schema.ARCHITECTURES[0], f"the task {task}", origin)
     dropped = set(COUNTED) | OF_INPUT | ({"pooling"} if config.pooling == "none" or task == "tagging" else set())
-    tables: dict[str, Table] = {"model": config.model_dump(exclude=dropped)}
-    return tables | ({} if issubclass(schema, VectorRecipe) else _reading(run.recipe(), reading=task in READING))
-
-
-def _reading(recipe: Recipe, *, reading: bool) -> dict[str, Table]:
-    """How the other run's input becomes ids, as tables of a recipe."""
-    table = recipe.as_table()
-    tokenizer = table.get("tokenizer")
-    if tokenizer is not None:
-        tokenizer = {
-            key: value for key, value in tokenizer.items() if key not in ("subword_dropout", "subword_samples")
-        }
-    tables = {} if tokenizer is None else {"tokenizer": tokenizer}
-    return tables | ({"input": table.get("input", {"kind": "pieces"})} if reading else {})
+    tables = {} if vectors else found.reading()
+    if task not in READING:
+        tables.pop("input", None)
+    return {"model": config.model_dump(exclude=dropped), **tables}
 
 
 def config_for(source: ModelConfig, architecture: str, who: str, origin: str) -> ModelConfig:
@@ -200,18 +192,6 @@ def _both_ways(source: ModelConfig) -> bool:
     return source.architecture != "decoder" or (source.body == "transformer" and source.positions != "t5")
 
 
-def finished(origin: str | Path) -> RunFolder:
-    """The finished run in ``origin``.
-
-    Raises:
-        RunError: there is none.
-    """
-    run = RunFolder.open(origin)
-    if not run.weights_file.is_file():
-        raise RunError(f"{origin} cannot be started from: it has no {run.weights_file.name}, so it is not finished")
-    return run
-
-
 def bring(origin: str, run: RunFolder, task: str) -> Start:
     """Copy the model in ``origin`` into ``run``, for ``task`` to start from, unless it was brought before.
 
@@ -220,22 +200,19 @@ def bring(origin: str, run: RunFolder, task: str) -> Start:
     """
     if (found := Start.of(run)) is not None:
         return found
-    source, final = finished(origin), run.path / FOLDER
+    source, final = open_origin(origin), run.path / FOLDER
     temporary = durable.unfinished(final)
     try:
         durable.remove(temporary)
         temporary.mkdir()
-        for file in (source.recipe_file, source.card_file, source.weights_file):
-            shutil.copyfile(file, temporary / file.name)
-        shutil.copytree(source.path / "tokenizer", temporary / "tokenizer", copy_function=shutil.copyfile)
-        digest = durable.digest_of(temporary / source.weights_file.name).sha256
-        expected = source.card().weights_sha256
-        if expected is not None and digest != expected:
-            raise RunError(
-                f"{source.weights_file} is damaged: expected SHA-256 {expected[:12]}… as recorded in config.json, "
-                f"got {digest[:12]}…; nothing can be started from it"
-            )
-        page = {"origin": origin, "weights_sha256": digest, "decides": inherit(origin, task)}
+        source.copy(temporary)
+        page = {
+            "origin": origin,
+            "task": source.task,
+            "model": source.config.model_dump(),
+            "weights_sha256": durable.digest_of(temporary / WEIGHTS).sha256,
+            "decides": inherit(origin, task),
+        }
         write_text(temporary / PAGE, json.dumps(page, ensure_ascii=False, indent=2) + "\n")
         durable.publish_folder(temporary, final)
     except OSError as error:

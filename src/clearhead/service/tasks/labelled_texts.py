@@ -22,9 +22,9 @@ from clearhead.service.run_folder import RunCard, RunFolder, write_text
 from clearhead.service.start import Start
 from clearhead.service.tasks.task import Prepared
 from clearhead.strict_json import read_json
+from clearhead.text.foreign import load_tokenizer
 from clearhead.text.learn import learn_tokenizer
 from clearhead.text.running_words import running_words
-from clearhead.text.tokenizer import Tokenizer
 from clearhead.text.words import WordVocabulary
 
 WORDS, PIECES, LABELS = "words.json", "pieces.json", "labels.json"
@@ -121,7 +121,7 @@ def read_learnt(recipe: TextRecipe, run: RunFolder) -> Learnt:
     if recipe.input.kind == "words":
         reader = WholeWordReader(WordVocabulary.load(folder / WORDS))
     else:
-        reader = PieceReader(Tokenizer.load(folder / PIECES))
+        reader = PieceReader(load_tokenizer(folder / PIECES))
     return Learnt(reader, Labels(tuple(names), tuple(counts)))
 
 

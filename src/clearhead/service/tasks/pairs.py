@@ -63,7 +63,7 @@ def _split(recipe: TranslationRecipe) -> dict[str, Any]:
 
 def _tokenizers(recipe: TranslationRecipe, run: RunFolder) -> Tokenizers:
     start = Start.of(run)
-    return _learn(recipe) if start is None else start.run.tokenizers()
+    return _learn(recipe) if start is None else start.tokenizers
 
 
 def _learn(recipe: TranslationRecipe) -> Tokenizers:

@@ -24,8 +24,8 @@ from clearhead.service.run_folder import RunCard, RunFolder, write_text
 from clearhead.service.start import Start
 from clearhead.service.tasks.task import Prepared
 from clearhead.strict_json import read_json
+from clearhead.text.foreign import load_tokenizer
 from clearhead.text.learn import learn_tokenizer
-from clearhead.text.tokenizer import Tokenizer
 from clearhead.text.words import WordVocabulary
 
 WORDS, PIECES, TAGS = "words.json", "pieces.json", "tags.json"
@@ -95,7 +95,7 @@ def read_learnt(recipe: TaggingRecipe, run: RunFolder) -> Learnt:
 def _reader(recipe: TaggingRecipe, folder: Path) -> WordReader:
     if recipe.input.kind == "words":
         return WholeWordReader(WordVocabulary.load(folder / WORDS))
-    return PieceReader(Tokenizer.load(folder / PIECES))
+    return PieceReader(load_tokenizer(folder / PIECES))
 
 
 def _learn(recipe: TaggingRecipe, run: RunFolder) -> Learnt:

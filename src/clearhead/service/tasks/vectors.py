@@ -207,7 +207,7 @@ class VectorTask:
 
 def _known_scale(start: Start, width: int) -> Scale:
     """The scale that the model to start from was trained on: its weights know no other."""
-    scale = _read_learnt(start.run).scale
+    scale = _read_learnt(RunFolder(start.path)).scale
     if len(scale.mean) != width:
         raise DataError(
             f"the training data has vectors of {width} numbers, but the model in {start.facts['origin']} reads vectors "
