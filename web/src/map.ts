@@ -205,7 +205,7 @@ export class MapView {
   }
 
   private drawTiles(context: CanvasRenderingContext2D, map: HeadMap): void {
-    const level = Math.min(map.deepest, Math.max(0, Math.floor(Math.log2(1 / this.cell) + 0.01)));
+    const level = Math.min(map.deepest, Math.max(0, Math.round(Math.log2(1 / this.cell))));
     const step = 2 ** level * TILE;
     context.imageSmoothingEnabled = false;
     for (let row = Math.floor(this.top / step); row * step < Math.min(map.attention.rows, this.top + this.field.height / this.cell); row++)
@@ -218,15 +218,23 @@ export class MapView {
       }
   }
 
+  /** The weight of the darkest shade: 1, or where a weight is a small share of very many, the largest there is. */
+  private full(): number {
+    const { map, app } = this;
+    if (!map || !(map.largest > 0)) return 1;
+    return app.state.root || map.attention.columns > 64 ? map.largest : Math.max(1, map.largest);
+  }
+
   private image(tile: Tile): HTMLCanvasElement {
     const { root } = this.app.state;
     const { table, dark } = palette();
-    const painted = `${root}/${dark}`;
+    const full = this.full();
+    const painted = `${root}/${dark}/${full}`;
     if (tile.image && tile.painted === painted) return tile.image;
     const image = new ImageData(Math.max(1, tile.columns), Math.max(1, tile.rows));
     const pixels = new Uint32Array(image.data.buffer);
     tile.values.forEach((weight, place) => {
-      pixels[place] = table[Math.round(255 * Math.min(1, Math.max(0, root ? Math.sqrt(weight) : weight)))] ?? 0;
+      pixels[place] = table[Math.round(255 * Math.min(1, Math.max(0, root ? Math.sqrt(weight / full) : weight / full)))] ?? 0;
     });
     tile.image = h("canvas", { width: image.width, height: image.height });
     tile.image.getContext("2d")?.putImageData(image, 0, 0);
@@ -315,7 +323,7 @@ export class MapView {
     if (query >= 0 && key >= 0 && query < attention.rows && key < attention.columns) {
       const weight = this.cell >= 0.5 || attention.rows * attention.columns <= TILE * TILE ? map.weight(query, key) : NaN;
       put(this.readout, t("looksAt", { a: this.rowLabels[query] ?? "", b: this.columnLabels[key] ?? "", w: Number.isNaN(weight) ? "…" : digits(weight, 4) }));
-    } else put(this.readout, `${t("rows", { side: sideWord(attention, attention.queries) })} · ${t("columns", { side: sideWord(attention, attention.keys) })}`);
+    } else put(this.readout, `${t("scale", { w: digits(this.full()) })} · ${t("rows", { side: sideWord(attention, attention.queries) })} · ${t("columns", { side: sideWord(attention, attention.keys) })}`);
   }
 }
 

@@ -18,6 +18,8 @@ export interface Tile {
 export class HeadMap {
   private tiles = new Map<string, Tile | "asked">();
   private stopped = false;
+  /** The largest weight that has come by; pooled tiles hold the largest of what they cover. */
+  largest = 0;
 
   constructor(
     private source: Source,
@@ -63,6 +65,7 @@ export class HeadMap {
       const frame = await this.source.tile(this.key, this.attention.name, this.head, row * TILE, column * TILE, level);
       const cells = frame.arrays["cells"];
       if (!cells) throw new Error("a tile without cells");
+      this.largest = (cells.values as Float32Array).reduce((most, weight) => Math.max(most, weight), this.largest);
       this.tiles.set(name, { rows: cells.shape[0] ?? 0, columns: cells.shape[1] ?? 0, values: cells.values as Float32Array });
       this.forget();
     } catch (error) {

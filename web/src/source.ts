@@ -39,6 +39,8 @@ export interface Written {
   rivals: Guess[];
   about: string;
   row: number | null;
+  /** It was read, not written by the model. */
+  given: boolean;
 }
 
 export interface Look {

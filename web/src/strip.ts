@@ -36,7 +36,7 @@ export class Strip {
     if (!aligned || side === "target") lines.push(line("read", (look.sides.source ?? []).map((label, index) => this.chip(label, "source", index))));
     if (look.written.length) {
       const chips = look.written.map((each, place) => this.written(each, aligned ? side : "", each.row ?? place, differs(place)));
-      lines.push(line(aligned ? "written" : "answered", chips));
+      lines.push(line(!aligned ? "answered" : look.written.some((each) => each.given) ? "readAndWritten" : "written", chips));
     }
     put(this.element, ...lines, this.card);
     void this.colour();
@@ -65,6 +65,7 @@ export class Strip {
   private written(each: Written, side: Side | "", index: number, marked: boolean): HTMLElement {
     const element = this.chip(each.label, side, index);
     element.classList.toggle("differs", marked);
+    element.classList.toggle("given", each.given);
     if (each.about) element.prepend(h("bdi", { class: "about" }, each.about));
     if (each.probability === null) element.append(h("span", { class: "chance" }, t("given")));
     else {

@@ -9,7 +9,7 @@ const COLUMNS: [string, Word, Word][] = [
   ["entropy", "entropy", "entropyHint"],
   ["distance", "distance", "distanceHint"],
   ["largest", "largest", "largestHint"],
-  ["same", "same_", "sameHint"],
+  ["diagonal", "same_", "sameHint"],
   ["previous", "previous", "previousHint"],
   ["next", "next_", "nextHint"],
   ["first", "first", "firstHint"],

@@ -7,7 +7,6 @@ Nothing larger than what a screen shows is ever sent. The page is the only calle
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
@@ -23,7 +22,7 @@ from clearhead.server.leaving import while_connected
 from clearhead.server.page_schema import Attention, Head, Key, Level, Place, Question, Size
 from clearhead.server.reading import read_as, refuse_too_much
 from clearhead.server.refusal import Refusal
-from clearhead.service.looking.frames import to_frame
+from clearhead.service.looking.frames import finite, to_frame
 from clearhead.service.looking.looker import Gone, Looker
 from clearhead.service.looking.maps import MEAN, as_bytes, looks_and_is_seen, tile
 from clearhead.service.looking.measures import measures
@@ -151,15 +150,6 @@ def framed(facts: dict[str, Any], arrays: Mapping[str, Any]) -> Response:
 def told_as_json(data: Any) -> Response:
     """Plain data as an answer; a number that is none is null."""
     return JSONResponse(finite(data), headers={"Cache-Control": "no-store"})
-
-
-def finite(data: Any) -> Any:
-    """``data`` with null for what JSON has no number for."""
-    if isinstance(data, dict):
-        return {name: finite(value) for name, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def _seen(looker: Looker, key: str) -> Seen:

@@ -156,9 +156,10 @@ def test_measures_by_hand(seen: dict[str, Seen]) -> None:
     values = found["decoder.0.self", 3]
     assert values["distance"] == pytest.approx(float((weights * away).sum(-1).mean()), rel=1e-5)
     assert values["entropy"] == pytest.approx(float(torch.special.entr(weights).sum(-1).mean()), rel=1e-5)
-    assert values["same"] == pytest.approx(float(weights.diagonal().mean()), rel=1e-5)
+    assert values["diagonal"] == pytest.approx(float(weights.diagonal().mean()), rel=1e-5)
     assert values["previous"] == pytest.approx(float(weights.diagonal(-1).sum() / count), rel=1e-5)
     assert values["next"] == 0
+    assert values["largest"] == pytest.approx(float(weights.amax(-1).mean()), rel=1e-5)
     cross = measures(seen["translation"])[-1]
     assert cross.attention.endswith("cross") and "distance" not in cross.values
 

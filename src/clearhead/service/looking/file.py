@@ -22,7 +22,7 @@ import numpy as np
 
 from clearhead.errors import ConfigurationError, RunError
 from clearhead.inspection.record import AttentionRecord
-from clearhead.service.looking.frames import to_frame
+from clearhead.service.looking.frames import finite, to_frame
 from clearhead.service.looking.looker import Lookable, facts_of
 from clearhead.service.looking.maps import as_bytes, blocks, small_maps
 from clearhead.service.looking.measures import measures
@@ -61,7 +61,7 @@ def page_of(model: Lookable, seen: Seen, most_bytes: int = MOST_BYTES) -> str:
     data: dict[str, Any] = {"model": {**facts_of(model), "name": seen.asked.model}, "look": told(seen)}
     data["measures"] = [asdict(each) for each in measures(seen)]
     data["small"] = {name: _packed(small_maps(record, SMALL)) for name, record in seen.records.items()}
-    room = most_bytes - len(json.dumps(data)) - sum(map(len, parts.values())) - 10_000
+    room = most_bytes - len(json.dumps(finite(data))) - sum(map(len, parts.values())) - 10_000
     data["whole"], left_out = _whole(seen, room)
     data["left_out"] = left_out
     return _assembled(parts, data)
@@ -116,7 +116,7 @@ def _assembled(parts: Mapping[str, str], data: Mapping[str, Any]) -> str:
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(parts['style'])}'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
-    plain = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    plain = json.dumps(finite(data), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{parts["style"]}</style>\n</head>'
     tail = (
         f'<script id="data" type="application/json">{plain}</script>\n<script type="module">{script}</script>\n</body>'

@@ -11,6 +11,7 @@ header. Whatever else the header says is up to who sends it.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +30,7 @@ def to_frame(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> by
         table.append({"name": name, "dtype": array.dtype.name, "shape": list(array.shape), "offset": offset})
         bodies.append(_padded(body, b"\0"))
         offset += len(bodies[-1])
-    header = json.dumps({**facts, "arrays": table}, ensure_ascii=False, separators=(",", ":")).encode()
+    header = json.dumps(finite({**facts, "arrays": table}), ensure_ascii=False, separators=(",", ":")).encode()
     header += b" " * (-(len(header) + 4) % ALIGNED)
     return struct.pack("<I", len(header)) + header + b"".join(bodies)
 
@@ -44,6 +45,15 @@ def from_frame(frame: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         count = int(np.prod(shape, dtype=np.int64))
         arrays[each["name"]] = np.frombuffer(frame, dtype, count, 4 + length + each["offset"]).reshape(shape)
     return facts, arrays
+
+
+def finite(data: Any) -> Any:
+    """``data`` with null for what JSON has no number for."""
+    if isinstance(data, dict):
+        return {name: finite(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def _padded(body: bytes, filler: bytes) -> bytes:

@@ -42,6 +42,7 @@ class Written:
         rivals: the likeliest symbols at this place, the chosen one perhaps among them.
         about: what it is said of (a tag's word), or nothing.
         row: which row of the maps belongs to it, if one does.
+        given: it was read, not written; its probability says how far the model expected it.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Written:
     rivals: tuple[Guess, ...]
     about: str = ""
     row: int | None = None
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,13 @@ def continued(writer: Writer, asked: Asked) -> View:
 
 
 def continuation(writer: Writer, view: View) -> tuple[Written, ...]:
-    """Row t of the logits chose token t + 1; the first token was given."""
+    """Row t of the logits is about token t + 1. What the text began with was given."""
     seen = view.inspection
     pieces = writer.task.tokenizer.vocabulary()
     (first, *_), rest = readable(seen.source), seen.source[1:]
-    given = Written(first, None, (), row=0)
-    return given, *_pieces(pieces, rest, seen.logits, first=1)
+    read = len(seen.source) - len(writer.task.tokenizer.encode([view.answer])[0]) if view.answer else len(seen.source)
+    told = [Written(first, None, (), row=0), *_pieces(pieces, rest, seen.logits, first=1)]
+    return tuple(dataclasses.replace(each, given=place < read) for place, each in enumerate(told))
 
 
 def tags(tagger: Any, view: View) -> tuple[Written, ...]:
