@@ -15,6 +15,7 @@ from clearhead.service.export import export
 from clearhead.service.load import load
 from clearhead.service.train import train
 
+from .toy import write_toy
 from .toy_labels import write_toy_labels
 from .verse import write_verse
 
@@ -93,6 +94,41 @@ def test_a_classifier_trained_here_is_a_bert_elsewhere_with_its_labels(tmp_path:
         assert theirs.config.id2label[int(row.argmax())] == answer.label
         for number, name in theirs.config.id2label.items():
             assert answer.scores[name] == pytest.approx(float(row[number]), abs=1e-5)
+
+
+MARIAN = {
+    "shared = false": "shared = true",
+    'tie = "target"': 'tie = "all"\nnorm_order = "post"\nnorm_epsilon = 1e-5\npositions = "sinusoidal_halves"',
+    "updates = 200": "updates = 60",
+    "validate_every = 100": "validate_every = 60",
+}
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_translator_trained_here_is_a_marian_elsewhere(shared: bool, tmp_path: Path) -> None:
+    recipe = write_toy(tmp_path / "toy")
+    text = changed(recipe.read_text(encoding="utf-8"), MARIAN)
+    apart = {"shared = true": "shared = false", 'tie = "all"': 'tie = "target"'}
+    recipe.write_text(text if shared else changed(text, apart), encoding="utf-8")
+    for _ in train(recipe, tmp_path / "run"):
+        pass
+    written = export(tmp_path / "run", "huggingface", tmp_path / "out")
+    assert written.kind == "marian"
+    ours = load(tmp_path / "run", device="cpu")
+    theirs = transformers.MarianMTModel.from_pretrained(written.folder).eval()
+    source, target = torch.tensor([[5, 7, 6, 3], [9, 4, 3, 0]]), torch.tensor([[2, 8, 5, 11], [2, 6, 9, 4]])
+    mask = source != 0
+    with torch.no_grad():
+        wanted = theirs(input_ids=source, attention_mask=mask.long(), decoder_input_ids=target).logits
+    found = ours.logits(source, target, mask=mask)
+    assert (found - wanted).abs().max() <= 1e-4 * wanted.abs().max()
+    if not shared:
+        assert "tokenizer.json" not in written.files and "left out" in written.notes[0]
+        return
+    cutter = transformers.AutoTokenizer.from_pretrained(written.folder)
+    told = theirs.generate(**cutter(["3 1 4"], return_tensors="pt"), num_beams=1, do_sample=False, max_new_tokens=9)
+    (answer,) = ours.predict(["3 1 4"], beam=1)
+    assert cutter.decode(told[0], skip_special_tokens=True) == answer.text
 
 
 def test_the_weights_are_those_of_the_run_bit_by_bit(run: Path, tmp_path: Path) -> None:

@@ -27,3 +27,5 @@ def export(options: ExportOptions) -> None:
 
     written = export_run(options.run, options.to, options.out, family=options.family)
     typer.echo(f"{written.folder}: {', '.join(written.files)} ({written.kind}, for {written.target})", err=True)
+    for note in written.notes:
+        typer.echo(f"note: {note}", err=True)

@@ -95,7 +95,7 @@ def differences(config: ModelConfig, family: Family) -> list[str]:
     except ValueError as error:
         return [str(error).splitlines()[0]]
     ours, theirs = essence(config), essence(back)
-    return [f"{key} must be {theirs[key]!r}, but is {ours[key]!r}" for key in ours if ours[key] != theirs[key]]
+    return [f"{key} must be {theirs.get(key)!r}, but is {ours[key]!r}" for key in ours if ours[key] != theirs.get(key)]
 
 
 def essence(config: ModelConfig) -> dict[str, Any]:
@@ -111,6 +111,8 @@ def essence(config: ModelConfig) -> dict[str, Any]:
     table["classes"] = config.classes if config.architecture == "encoder" and config.head.kind == "classes" else 2
     table["biases"]["output"] = config.output_bias and config.head.kind != "none"
     table["input"]["scale"] = config.width**0.5 if config.input.scale is None else config.input.scale
+    if config.positions == "t5":  # distances have no end, so no setting of theirs says one
+        del table["max_positions"]
     if config.architecture != "encoder-decoder":
         vocabulary = config.source_vocabulary if config.architecture == "encoder" else config.target_vocabulary
         table |= {"source_vocabulary": vocabulary, "target_vocabulary": vocabulary}

@@ -6,27 +6,27 @@ bit, in the dtype they have there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from clearhead.errors import ConfigurationError, RunError, nearest
-from clearhead.service.published import huggingface
+from clearhead.service.published import Files, Written, huggingface
 from clearhead.service.run_folder import RunFolder
 from clearhead.training.durable import make_folder, publish_folder, remove, unfinished, write_file
 
-Files = Mapping[str, Sequence[bytes | memoryview]]
-TARGETS: dict[str, Callable[[RunFolder, str | None], tuple[str, Files]]] = {"huggingface": huggingface}
+TARGETS: dict[str, Callable[[RunFolder, str | None], Written]] = {"huggingface": huggingface}
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written: for whom, as what, and where."""
+    """What was written: for whom, as what, and where; ``notes`` are sentences to be told with it."""
 
     target: str
     kind: str
     folder: Path
     files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def export(path: str | Path, target: str, out: str | Path, *, family: str | None = None) -> Exported:
@@ -49,12 +49,12 @@ def export(path: str | Path, target: str, out: str | Path, *, family: str | None
     run, folder = RunFolder.open(path), Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder} is not empty; choose another folder with --out (nothing was changed)")
-    kind, files = TARGETS[target](run, family)
+    written = TARGETS[target](run, family)
     try:
-        _write(folder, files)
+        _write(folder, written.files)
     except OSError as error:
         raise RunError(f"{folder} cannot be written: {error.strerror or error}") from None
-    return Exported(target, kind, folder, tuple(sorted(files)))
+    return Exported(target, written.kind, folder, tuple(sorted(written.files)), written.notes)
 
 
 def _write(folder: Path, files: Files) -> None:

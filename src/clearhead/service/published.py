@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import tokenizers
 from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 
-from clearhead.errors import ConfigurationError, RunError
+from clearhead.errors import RunError
 from clearhead.models.config import ModelConfig
 from clearhead.pretrained.describe import Publication, publish
 from clearhead.service.run_folder import RunFolder
@@ -28,11 +29,21 @@ from clearhead.training.tensorfile import read_tensors, tensor_pieces
 
 LARGEST = 256 << 20  # bytes of a tokenizer's file
 INPUT = ("pieces.json", "shared.json")  # the names under which tasks keep the tokenizer of their input
+Files = Mapping[str, Sequence[bytes | memoryview]]
 LABELS = {"labels.json": "labels", "tags.json": "tags"}
 
 
-def huggingface(run: RunFolder, family: str | None) -> tuple[str, dict[str, Sequence[bytes | memoryview]]]:
-    """The family it is written as, and the files by name.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a target makes of a run: as what it is written, the files by name, and what there is to be told of it."""
+
+    kind: str
+    files: Files
+    notes: tuple[str, ...] = ()
+
+
+def huggingface(run: RunFolder, family: str | None) -> Written:
+    """The run as a directory of one of the families.
 
     Raises:
         ConfigurationError: no family of published models has such a model; what is in the way is named.
@@ -40,24 +51,30 @@ def huggingface(run: RunFolder, family: str | None) -> tuple[str, dict[str, Sequ
     """
     card = run.card()
     published = publish(card.model, _weights(run, card.weights_sha256), family)
-    tokenizer = _tokenizer(run)
-    settings = published.settings | _names(run, published)
-    files: dict[str, Sequence[bytes | memoryview]] = {}
-    if tokenizer is not None:
-        settings = special_ids(tokenizer.symbols, published) | settings
-        files |= _tokenizer_files(run, tokenizer, card.model)
-    files["config.json"] = [_json(settings)]
-    files["model.safetensors"] = list(tensor_pieces(published.tensors, {"format": "pt"}))
-    return published.family, files
+    settings, notes = published.settings | _names(run, published), []
+    files: Files = {}
+    if (written := _writes_with(run)) is not None:
+        settings = special_ids(written.symbols, card.model) | settings
+        if (file := _one_file(run)) is None:
+            notes.append("its tokenizer is left out: two sides, or pieces that are numbered by a second list")
+        else:
+            files = _tokenizer_files(file, written, card.model)
+    weights = list(tensor_pieces(published.tensors, {"format": "pt"}))
+    files = {**files, "config.json": [_json(settings)], "model.safetensors": weights}
+    return Written(published.family, files, tuple(notes))
 
 
-def special_ids(symbols: Symbols, published: Publication) -> dict[str, Any]:
+def special_ids(symbols: Symbols, config: ModelConfig) -> dict[str, Any]:
     """What a published config.json says of special symbols."""
     ends = list(symbols.ends)
     ids: dict[str, Any] = {"pad_token_id": symbols.pad}
-    if "For" in published.settings["architectures"][0] and "MaskedLM" not in published.settings["architectures"][0]:
-        ids |= {"bos_token_id": symbols.start, "eos_token_id": ends[0] if len(ends) == 1 else ends}
-    return ids
+    if config.architecture == "encoder":
+        return ids
+    ids["eos_token_id"] = ends[0] if len(ends) == 1 else ends
+    if config.architecture == "decoder":
+        return ids | {"bos_token_id": symbols.start}
+    forced = {"forced_bos_token_id": symbols.forced[0]} if symbols.forced else {}
+    return ids | forced | {"decoder_start_token_id": symbols.start}
 
 
 def _weights(run: RunFolder, sha256: str | None) -> Mapping[str, Tensor]:
@@ -68,22 +85,19 @@ def _weights(run: RunFolder, sha256: str | None) -> Mapping[str, Tensor]:
     return read_tensors(run.weights_file)
 
 
-def _tokenizer(run: RunFolder) -> Tokenizer | None:
-    """The run's one tokenizer; None where its inputs are not cut by one.
-
-    Raises:
-        ConfigurationError: it has two, which these families have no place for.
-    """
+def _writes_with(run: RunFolder) -> Tokenizer | None:
+    """The tokenizer of what the model writes, or reads where it writes nothing; None where there is none."""
     folder = run.path / "tokenizer"
-    if (folder / "source.json").exists():
-        raise ConfigurationError(f"{run.path} has a tokenizer for each side, but these families have one for both")
-    found = _file(run)
+    names = ("target.json", *INPUT)
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
     return None if found is None else load_tokenizer(found)
 
 
-def _file(run: RunFolder) -> Path | None:
+def _one_file(run: RunFolder) -> Path | None:
+    """The file of the one tokenizer there is; None where there are two, or one that does not number its own pieces."""
     found = (run.path / "tokenizer" / name for name in INPUT)
-    return next((path for path in found if path.is_file()), None)
+    file = next((path for path in found if path.is_file()), None)
+    return None if file is None or read_json(file, max_bytes=LARGEST).get("numbers") else file
 
 
 def _names(run: RunFolder, published: Publication) -> dict[str, Any]:
@@ -101,18 +115,16 @@ def _names(run: RunFolder, published: Publication) -> dict[str, Any]:
     return {}
 
 
-def _tokenizer_files(
-    run: RunFolder, tokenizer: Tokenizer, config: ModelConfig
-) -> dict[str, Sequence[bytes | memoryview]]:
-    file = _file(run)
-    assert file is not None
+def _tokenizer_files(file: Path, tokenizer: Tokenizer, config: ModelConfig) -> Files:
     table = read_json(file, max_bytes=LARGEST)
     own = "format" not in table
     backend = tokenizers.Tokenizer.from_str(json.dumps(table if own else table["tokenizer"]))
     symbols = tokenizer.symbols
-    if own:  # a text of the house's begins with the start symbol, whether it is read whole or gone on with
-        start = SPECIAL_PIECES[symbols.start]
-        backend.post_processor = TemplateProcessing(single=f"{start} $A", special_tokens=[(start, symbols.start)])
+    if own:  # what is translated ends with the end symbol; any other text of the house's begins with the start symbol
+        start, end = SPECIAL_PIECES[symbols.start], SPECIAL_PIECES[symbols.ends[0]]
+        single = f"$A {end}" if config.architecture == "encoder-decoder" else f"{start} $A"
+        specials = [(start, symbols.start), (end, symbols.ends[0])]
+        backend.post_processor = TemplateProcessing(single=single, special_tokens=specials)
     named = {"pad_token": symbols.pad, "unk_token": symbols.unknown, "bos_token": symbols.start}
     named["eos_token"] = symbols.ends[0]
     pieces = {name: backend.id_to_token(number) for name, number in named.items() if number is not None}
