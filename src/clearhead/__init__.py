@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from clearhead.recipes.read import read_recipe
     from clearhead.recipes.schema import Recipe
     from clearhead.service.head_importance import head_importance
+    from clearhead.service.import_pretrained import import_pretrained
     from clearhead.service.load import load
     from clearhead.service.prune import prune_heads
     from clearhead.service.train import train
@@ -50,6 +51,7 @@ __all__ = [
     "biases",
     "head_importance",
     "head_means",
+    "import_pretrained",
     "inspecting",
     "load",
     "masks",
@@ -80,6 +82,7 @@ _HOMES = {
     "attention_weights": "clearhead.mechanism.attention",
     "head_importance": "clearhead.service.head_importance",
     "head_means": "clearhead.inspection.ablate",
+    "import_pretrained": "clearhead.service.import_pretrained",
     "load": "clearhead.service.load",
     "prune_heads": "clearhead.service.prune",
     "train": "clearhead.service.train",

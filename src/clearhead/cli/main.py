@@ -17,6 +17,7 @@ from clearhead.cli.door import door
 from clearhead.cli.evaluate import EvaluateOptions, evaluate
 from clearhead.cli.export import ExportOptions, export
 from clearhead.cli.heads import HeadsOptions, heads
+from clearhead.cli.import_ import ImportOptions, import_
 from clearhead.cli.look import LookOptions, look
 from clearhead.cli.predict import PredictOptions, predict
 from clearhead.cli.recipe import RecipeOptions, recipe
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "heads": door(HeadsOptions, heads),
     "account": door(AccountOptions, account),
     "verify": door(VerifyOptions, verify),
+    "import": door(ImportOptions, import_),
     "export": door(ExportOptions, export),
 }
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearhead.errors import ShapeError
-from clearhead.text.tokenizer import END, PAD, START
+from clearhead.symbols import HOUSE, Symbols
 
 Ids = Sequence[int] | NDArray[np.integer]
 
@@ -73,8 +73,10 @@ class PairBatch:
 _TENSORS = tuple(field.name for field in fields(PairBatch) if field.name != "tokens")
 
 
-def collate_pairs(sources: Sequence[Ids], targets: Sequence[Ids]) -> PairBatch:
+def collate_pairs(sources: Sequence[Ids], targets: Sequence[Ids], symbols: Symbols = HOUSE) -> PairBatch:
     """Pad ids without special tokens into one batch, row i from ``sources[i]`` and ``targets[i]``.
+
+    ``symbols`` are those of the vocabularies; a target ends in the first of their ends, or in the start without one.
 
     Raises:
         ShapeError: the two sides have different numbers of rows, or none.
@@ -83,22 +85,22 @@ def collate_pairs(sources: Sequence[Ids], targets: Sequence[Ids]) -> PairBatch:
         raise ShapeError(
             f"a batch needs as many sources as targets, at least one; got {len(sources)} and {len(targets)}"
         )
-    source, source_mask = _padded(sources, end=END)
-    target_out, target_mask = _padded(targets, end=END)
-    target_in, _ = _padded(targets, start=START)
+    ends = symbols.ends[:1] or (symbols.start,)
+    source, source_mask = _padded(sources, symbols.pad, symbols.before, symbols.after)
+    target_out, target_mask = _padded(targets, symbols.pad, (), ends)
+    target_in, _ = _padded(targets, symbols.pad, (symbols.start,), ())
     return PairBatch(source, source_mask, target_in, target_out, target_mask, int(target_mask.sum()))
 
 
-def _padded(rows: Sequence[Ids], *, start: int | None = None, end: int | None = None) -> tuple[Tensor, Tensor]:
-    """Ids (B, L) and mask (B, L) of rows one symbol longer: ``start`` in front or ``end`` behind."""
-    lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows)) + 1
-    ids = np.full((len(rows), int(lengths.max())), PAD, dtype=np.int64)
+def _padded(rows: Sequence[Ids], pad: int, before: Sequence[int], after: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Ids (B, L) and mask (B, L) of rows with these symbols around them."""
+    shift, around = len(before), len(before) + len(after)
+    lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows)) + around
+    ids = np.full((len(rows), max(1, int(lengths.max()))), pad, dtype=np.int64)
     for number, row in enumerate(rows):
-        shift = 0 if start is None else 1
         ids[number, shift : shift + len(row)] = row
-    if start is not None:
-        ids[:, 0] = start
-    if end is not None:
-        ids[np.arange(len(rows)), lengths - 1] = end
+    ids[:, :shift] = before
+    for place, symbol in enumerate(after, start=-len(after)):
+        ids[np.arange(len(rows)), lengths + place] = symbol
     mask = np.arange(ids.shape[1]) < lengths[:, None]
     return torch.from_numpy(ids), torch.from_numpy(mask)

@@ -104,8 +104,8 @@ class Grid:
         return max(first, 0), min(first + self.length, self.steps)
 
 
-def collate_rows(stream: TokenStream, grid: Grid, rows: Rows, *, masked: bool) -> TextBatch:
-    """These rows as one batch; with ``masked``, documents in a row are told apart."""
+def collate_rows(stream: TokenStream, grid: Grid, rows: Rows, *, masked: bool, start: int = START) -> TextBatch:
+    """These rows as one batch; with ``masked``, documents in a row are told apart; ``start`` begins each of them."""
     bounds = [grid.bounds(int(row)) for row in rows]
     width = max(last - first for first, last in bounds)
     ids, targets = (np.full((len(bounds), width), PAD, dtype=np.int64) for _ in range(2))
@@ -115,9 +115,9 @@ def collate_rows(stream: TokenStream, grid: Grid, rows: Rows, *, masked: bool) -
         real = slice(last - first)
         targets[number, real] = stream.targets[first:last]
         ids[number, 1 : last - first] = stream.targets[first : last - 1]
-        ids[number, 0] = stream.targets[first - 1] if first else START
+        ids[number, 0] = stream.targets[first - 1] if first else start
         begins = stream.starts[slice(*np.searchsorted(stream.starts, (first, last)))] - first
-        ids[number, begins] = START
+        ids[number, begins] = start
         documents[number, begins[begins > 0]] = 1
         mask[number, real] = True
     numbers = _needed(torch.from_numpy(documents.cumsum(1))) if masked else None

@@ -22,7 +22,7 @@ from clearhead.data.ledger import Ledger
 from clearhead.data.packing import TokenStream
 from clearhead.data.prepare import complete_or_absent, sha256
 from clearhead.errors import DataError
-from clearhead.text.tokenizer import END, UNKNOWN, Tokenizer
+from clearhead.text.tokenizer import Tokenizer
 
 _PIECES, _CHARACTERS = 4096, 1 << 20  # of a portion: whichever comes first
 
@@ -84,7 +84,8 @@ def token_portions(
     pieces: Iterable[Piece], tokenizer: Tokenizer, counts: Counts
 ) -> Iterator[tuple[list[int], list[int]]]:
     """Token ids, an end symbol after each document, and where documents begin among all; ``counts`` grow along."""
-    inside = False
+    inside, symbols = False, tokenizer.symbols
+    end = symbols.ends[:1] or (symbols.start,)
     for portion in _portions(pieces):
         texts = [piece.text for piece in portion]
         ids: list[int] = []
@@ -92,11 +93,11 @@ def token_portions(
         for piece, row in zip(portion, tokenizer.encode(texts), strict=True):
             if not inside:
                 starts.append(counts.steps + len(ids))
-            ids += [*row, END] if piece.ends else row
+            ids += [*row, *end] if piece.ends else row
             inside = not piece.ends
         counts.documents += len(starts)
         counts.steps += len(ids)
-        counts.unknown += ids.count(UNKNOWN)
+        counts.unknown += 0 if symbols.unknown is None else ids.count(symbols.unknown)
         counts.characters += sum(map(len, texts))
         counts.bytes += sum(len(text.encode()) for text in texts)
         yield ids, starts

@@ -180,6 +180,18 @@ def inside(folder: Path, name: str) -> Path | None:
     return path
 
 
+def inside_folder(folder: Path, below: str, name: str) -> Path | None:
+    """The regular file ``name`` in the folder ``below`` of ``folder``; None where there is none.
+
+    Raises:
+        RunError: as ``inside``, or ``below`` is a link that leads out.
+    """
+    inner = folder / below
+    if inner.is_dir() and inner.resolve().parent != folder.resolve():
+        raise RunError(f"{inner} is a link that leads out of the folder, and nothing outside is read")
+    return inside(inner, name) if inner.is_dir() else None
+
+
 def refuse_code(table: Mapping[str, Any], path: Path) -> None:
     """Refuse settings that name Python code to be run.
 

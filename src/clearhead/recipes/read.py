@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from clearhead.errors import ConfigurationError, nearest
 from clearhead.recipes.schema import Recipe
 from clearhead.recipes.sentences import explain, shown
-from clearhead.recipes.table import RECIPES
+from clearhead.recipes.table import IMPORTED, RECIPES
 
 MAX_BYTES = 1 << 20
 
@@ -53,10 +53,11 @@ def _schema(table: Table, where: str) -> type[Recipe]:
     known, task = ", ".join(f'"{name}"' for name in RECIPES), table.get("task")
     if task is None:
         raise ConfigurationError(f"{where}: the key task is missing; expected one of {known}")
-    if not isinstance(task, str) or task not in RECIPES:
+    schemas = RECIPES | IMPORTED
+    if not isinstance(task, str) or task not in schemas:
         hint = nearest(task, RECIPES) if isinstance(task, str) else ""
         raise ConfigurationError(f"{where}: task: expected one of {known}, got {shown(task)}{hint}")
-    return RECIPES[task]
+    return schemas[task]
 
 
 def _load(path: Path) -> Table:

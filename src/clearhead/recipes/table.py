@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clearhead.recipes.classification import ClassificationRecipe, MultilabelRecipe
+from clearhead.recipes.imported import ContinuationRecipe, EmbeddingRecipe, ImportedRecipe, TextToTextRecipe
 from clearhead.recipes.language_modelling import LanguageModelRecipe
 from clearhead.recipes.schema import Recipe
 from clearhead.recipes.tagging import TaggingRecipe
@@ -19,3 +20,8 @@ RECIPES: dict[str, type[Recipe]] = {
     "language-model": LanguageModelRecipe,
 }
 TASKS = tuple(RECIPES)
+IMPORTED: dict[str, type[ImportedRecipe]] = {  # tasks of models that were not trained here
+    "embedding": EmbeddingRecipe,
+    "text-to-text": TextToTextRecipe,
+    "continuation": ContinuationRecipe,
+}

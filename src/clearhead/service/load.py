@@ -42,12 +42,17 @@ def load(path: str | Path, device: str | torch.device | None = None, dtype: torc
     refuse_too_large(card.model, training=False)
     model = build_model(card.model, seed=0)
     read_weights(run.weights_file, model, sha256=card.weights_sha256)
-    model.to(device=pick_device(device), dtype=_checked(dtype)).eval()
+    model.to(device=pick_device(device), dtype=checked_dtype(dtype)).eval()
     predictor: Predictor = wrap(model)
     return predictor
 
 
-def _checked(dtype: torch.dtype | None) -> torch.dtype:
+def checked_dtype(dtype: torch.dtype | None) -> torch.dtype:
+    """The dtype of the weights when ``dtype`` is asked for; float32 for None.
+
+    Raises:
+        ConfigurationError: it is no floating one.
+    """
     if dtype is None:
         return torch.float32
     if not dtype.is_floating_point:

@@ -18,7 +18,7 @@ from clearhead.models.config import ModelConfig
 from clearhead.recipes.read import read_recipe
 from clearhead.recipes.schema import Recipe
 from clearhead.recipes.sentences import explain
-from clearhead.recipes.table import TASKS
+from clearhead.recipes.table import IMPORTED, TASKS
 from clearhead.recipes.write import recipe_to_toml
 from clearhead.settings import Settings
 from clearhead.strict_json import read_json
@@ -44,7 +44,7 @@ class RunCard(Settings):
     @field_validator("task")
     @classmethod
     def _known(cls, task: str) -> str:
-        if task not in TASKS:
+        if task not in TASKS and task not in IMPORTED:
             raise ValueError(f"expected one of {', '.join(TASKS)}, got {task!r}{nearest(task, TASKS)}")
         return task
 

@@ -164,7 +164,9 @@ def _labels(names: Sequence[str], logits: Tensor, about: Sequence[str]) -> list[
 
 STORIES: dict[str, Story] = {
     "translation": Story(translated, translation),
+    "text-to-text": Story(translated, translation),
     "language-model": Story(continued, continuation),
+    "continuation": Story(continued, continuation),
     "tagging": Story(as_ever, tags),
     "classification": Story(as_ever, one_label),
     "multilabel": Story(as_ever, many_labels),

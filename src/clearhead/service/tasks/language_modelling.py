@@ -157,11 +157,12 @@ def _held_out(name: str, pieces: Iterator[Piece]) -> HeldOutText:
 
 def _rows(predictor: Writer, held_out: HeldOutText, counts: Counts) -> list[TextBatch]:
     """The text in rows as in training, none of them overlapping, in batches."""
+    task, start = predictor.task, predictor.task.tokenizer.symbols.start
     stream = token_stream(held_out.pieces, predictor.task.tokenizer, counts)
     grid = Grid(len(stream.targets), predictor.task.context)
     size = max(1, ROWS_OF_TOKENS // predictor.task.context)
     return [
-        collate_rows(stream, grid, range(first, min(first + size, len(grid))), masked=predictor.task.from_start)
+        collate_rows(stream, grid, range(first, min(first + size, len(grid))), masked=task.from_start, start=start)
         for first in range(0, len(grid), size)
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearhead.service.tasks.classification import ClassificationTask
+from clearhead.service.tasks.imported import ContinuationTask, EmbeddingTask, TextToTextTask
 from clearhead.service.tasks.language_modelling import LanguageModelTask
 from clearhead.service.tasks.multilabel import MultilabelTask
 from clearhead.service.tasks.tagging import TaggingTask
@@ -12,6 +13,11 @@ from clearhead.service.tasks.task import Task
 from clearhead.service.tasks.translation import TranslationTask
 from clearhead.service.tasks.vectors import VectorTask
 
+FACES: dict[str, Any] = {  # of models that were not trained here
+    "embedding": EmbeddingTask(),
+    "text-to-text": TextToTextTask(),
+    "continuation": ContinuationTask(),
+}
 TASKS: dict[str, Task[Any, Any, Any]] = {
     "translation": TranslationTask(),
     "tagging": TaggingTask(),
@@ -20,4 +26,5 @@ TASKS: dict[str, Task[Any, Any, Any]] = {
     "classification": ClassificationTask(),
     "multilabel": MultilabelTask(),
     "language-model": LanguageModelTask(),
+    **FACES,
 }

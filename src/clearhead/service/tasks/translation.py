@@ -159,7 +159,7 @@ def loss_batches(translator: Translator, held_out: HeldOutPairs) -> list[PairBat
     lengths = np.array([[len(a), len(b)] for a, b in zip(sources, targets, strict=True)], dtype=np.int32)
     budget = max(TOKENS, int(lengths.max()) + 1)
     return [
-        collate_pairs([sources[row] for row in rows], [targets[row] for row in rows])
+        collate_pairs([sources[row] for row in rows], [targets[row] for row in rows], translator.task.symbols)
         for rows in evaluation_batches(lengths, budget)
     ]
 

@@ -132,7 +132,7 @@ class Translator:
         settings = bounded(self.task.decoding, self.config.max_positions).model_copy(update={"n_best": 1})
         with torch.inference_mode():
             found = generate(self.model, [source], settings, device=self.device, symbols=self.task.symbols)
-        return source, list(found[0][0].tokens)
+        return source, list(found[0][0].tokens)[: self.config.max_positions - 1]  # what is fed begins with the start
 
     def inspect_ids(self, source: Sequence[int], written: Sequence[int], *, choice: Choice = EVERYTHING) -> Inspection:
         """Every attention for ids without special tokens."""

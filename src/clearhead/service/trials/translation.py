@@ -24,7 +24,7 @@ def translation_trial(translator: Translator, held_out: HeldOutPairs) -> Trial:
         lengths = np.array([[len(sources[row]), len(targets[row])] for row in rows], dtype=np.int32)
         for places in evaluation_batches(lengths, max(TOKENS, int(lengths.max()) + 1)):
             pairs = [(sources[row], targets[row]) for row in rows[places]]
-            batch = collate_pairs([source for source, _ in pairs], [target for _, target in pairs])
+            batch = collate_pairs([x for x, _ in pairs], [y for _, y in pairs], translator.task.symbols)
             batch = batch.to(translator.device)
             hidden = model.hidden(batch.source, batch.target_in, mask=batch.source_mask)
             nll = row_losses(model, hidden, batch.target_out, batch.target_mask)
