@@ -73,3 +73,21 @@ def test_gold_must_fit(clearhead: Clearhead, finished: Path, pairs: list[Path], 
     gold.write_text("0-0\n" * 2 + "0:0\n" + "0-0\n" * 27, encoding="utf-8")
     result = clearhead("align", finished, *pairs[:2], "--gold", gold)
     assert result.exit_code == 1 and f"{gold}:3: expected links such as" in result.stderr.replace("\n", " ")
+
+
+def test_look_shows_one_translations_words(clearhead: Clearhead, finished: Path, tmp_path: Path) -> None:
+    said = clearhead("look", finished, "7 8", "--align")
+    assert said.stdout.splitlines() == ["sieben ← 7", "acht ← 8"] and "read off decoder." in said.stderr
+    drawn = clearhead("look", finished, "7 $8$", "--align", "--svg", tmp_path / "a.svg", "--png", tmp_path / "a.png")
+    assert drawn.exit_code == 0, drawn.stderr
+    assert (tmp_path / "a.svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    refused = clearhead("look", finished, "7", "--align", "--layer", 5)
+    assert refused.exit_code == 1 and "no attention 'decoder.5.cross' was seen" in refused.stderr
+
+
+def test_a_map_is_written_as_svg_the_same_twice(clearhead: Clearhead, finished: Path, tmp_path: Path) -> None:
+    for name in ("a.svg", "b.svg"):
+        drawn = clearhead("look", finished, "7 8", "--layer", 1, "--head", 0, "--svg", tmp_path / name)
+        assert drawn.exit_code == 0, drawn.stderr
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()

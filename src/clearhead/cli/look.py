@@ -26,6 +26,8 @@ class LookOptions:
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Serve the page and print its address only.")] = False
     html: Annotated[Path | None, typer.Option(help="Write the page as one file that holds this answer.")] = None
     png: Annotated[Path | None, typer.Option(help="Write a picture (needs the extra 'pictures').")] = None
+    svg: Annotated[Path | None, typer.Option(help="The same as SVG.")] = None
+    align: Annotated[bool, typer.Option("--align", help="A translation's words, with lines to its source's.")] = False
     as_json: Annotated[bool, typer.Option("--json", help="All maps as one JSON object on stdout.")] = False
     layer: Annotated[int | None, typer.Option(help="One layer, from 0 [default: the mean of all].")] = None
     head: Annotated[int | None, typer.Option(help="One head of that layer, from 0 [default: their mean].")] = None
@@ -42,21 +44,27 @@ def look(options: LookOptions) -> None:
     from clearhead.service.look import look_at
 
     text = options.text if options.text is not None else sys.stdin.readline().rstrip("\r\n")
+    pictures = {form: path for form, path in (("png", options.png), ("svg", options.svg)) if path is not None}
+    if options.align:
+        from clearhead.cli.look_alignment import look_aligned
+
+        look_aligned(options.run, text, options.layer, options.head, pictures)
+        return
     found = look_at(load(options.run), text)
     name, chosen = found.choose(options.layer, options.head)
-    if options.png is not None:
+    for form, path in pictures.items():
         from clearhead.service.picture import draw
 
-        boxes = draw(found, options.png, layer=options.layer, head=options.head)
+        boxes = draw(found, path, layer=options.layer, head=options.head, form=form)
         note = f"; no font here has {boxes} of its characters, they are boxes" if boxes else ""
-        typer.echo(f"wrote {options.png}{note}", err=True)
+        typer.echo(f"wrote {path}{note}", err=True)
     if options.html is not None:
         from clearhead.service.looking.file import write_page
 
         typer.echo(f"wrote {options.html}: {write_page(options.run, text, options.html)}", err=True)
     if options.as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
-    if options.as_text or not (options.png or options.as_json or options.html):
+    if options.as_text or not (pictures or options.as_json or options.html):
         from clearhead.cli.draw import draw_map
 
         console = Console(highlight=False, soft_wrap=True)
@@ -66,7 +74,7 @@ def look(options: LookOptions) -> None:
 
 
 def _wants_page(options: LookOptions) -> bool:
-    drawn = options.as_text or options.as_json or options.png or options.html
+    drawn = options.as_text or options.as_json or options.png or options.svg or options.html or options.align
     return options.page or options.no_browser or not (drawn or not sys.stdout.isatty())
 
 
