@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from clearhead.errors import ConfigurationError, nearest
 from clearhead.inspection.record import AttentionRecord
 from clearhead.inspection.seams import Seam, seams
-from clearhead.inspection.stream import keep_stream
+from clearhead.inspection.stream import apart, keep_stream
 from clearhead.inspection.uncompiled import uncompiled
 from clearhead.mechanism.multihead import AttentionStep
 
@@ -132,7 +132,7 @@ def _keeper(seen: Capture, seam: Seam) -> Callable[[nn.Module, tuple[Any, ...], 
     def keep(step: nn.Module, given: tuple[Any, ...], mixed: Tensor) -> None:
         assert isinstance(step, AttentionStep)
         (q, k, v, mask), bias = given[:4], given[4] if len(given) > 4 else None
-        q, k, v, mixed = q.detach(), k.detach(), v.detach(), mixed.detach()
+        q, k, v, mixed = apart(q), apart(k), apart(v), apart(mixed)
         record = AttentionRecord(seam.name, q, k, v, mask, mixed, seam.output, bias, step.score, step.normalize)
         seen.records[seam.name] = record.after(seen.records.get(seam.name)) if step.recurrent else record
 

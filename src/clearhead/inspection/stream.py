@@ -37,6 +37,11 @@ def keep_stream(
         yield
 
 
+def apart(x: Tensor) -> Tensor:
+    """``x`` without the graph behind it, itself where there is none."""
+    return x.detach() if x.requires_grad else x
+
+
 def _stations(
     path: str, layers: Collection[int] | None, residual: Stream, networks: Stream
 ) -> Iterator[tuple[tuple[str, ...], Stream]]:
@@ -56,7 +61,7 @@ def _wanted(layer: str, layers: Collection[int] | None) -> bool:
 
 def _keeper(names: tuple[str, ...], into: Stream) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
     def keep(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> None:
-        kept = output.detach()
+        kept = apart(output)
         for name in names:
             into[name] = kept
 
