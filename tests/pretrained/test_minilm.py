@@ -12,12 +12,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from clearhead.errors import ConfigurationError
 from clearhead.models.account import account
 from clearhead.pretrained.directory import ModelDirectory
 from clearhead.pretrained.read import understand
 from clearhead.pretrained.tokenizer import read_tokenizers
+from clearhead.service.export import export
+from clearhead.service.import_pretrained import import_run
+from clearhead.service.load import load
 from clearhead.service.tasks.embedder import Embedder
 from clearhead.tasks.embedding import embed
 from clearhead.tasks.embedding_settings import EmbeddingSettings
@@ -90,6 +94,24 @@ def test_predict_gives_the_same_embeddings(ours, tokenizer: ForeignTokenizer, th
     found = Embedder(ours, tokenizer).predict(TEXTS)
     agree(torch.stack([torch.from_numpy(answer.vector) for answer in found]), theirs)
     assert [answer.input for answer in found] == TEXTS
+
+
+def test_taken_in_as_a_run_and_written_out_again(theirs: torch.Tensor, tmp_path: Path) -> None:
+    """Every weight bit by bit, and the same embeddings from the run and, elsewhere, from what comes out."""
+    imported = import_run(folder(), tmp_path / "run")
+    assert (imported.family, imported.task) == ("bert", "embedding")
+    found = load(tmp_path / "run", device="cpu").predict(TEXTS)
+    agree(torch.stack([torch.from_numpy(answer.vector) for answer in found]), theirs)
+    written = export(tmp_path / "run", "huggingface", tmp_path / "out")
+    before, after = (load_file(path / "model.safetensors") for path in (folder(), written.folder))
+    assert before.keys() - after.keys() <= {"embeddings.position_ids"} and not after.keys() - before.keys()
+    assert all(torch.equal(before[name], tensor) for name, tensor in after.items())
+    model = transformers.AutoModel.from_pretrained(written.folder).eval()
+    cut = transformers.AutoTokenizer.from_pretrained(written.folder)(TEXTS, padding=True, return_tensors="pt")
+    mask = cut["attention_mask"][..., None]
+    with torch.no_grad():
+        states = model(input_ids=cut["input_ids"], attention_mask=cut["attention_mask"]).last_hidden_state
+    agree(torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1), theirs)
 
 
 def test_the_same_thing_in_other_words_is_nearest(ours, ids) -> None:

@@ -40,8 +40,12 @@ class Publication:
     tensors: dict[str, Tensor]
 
 
-def publish(config: ModelConfig, tensors: Mapping[str, Tensor], family: str | None = None) -> Publication:
+def publish(
+    config: ModelConfig, tensors: Mapping[str, Tensor], family: str | None = None, origin: str | None = None
+) -> Publication:
     """The model of this configuration and these weights, by our names, as one of ``family``, or of one that fits.
+
+    ``origin`` is the family it once came from, which is asked first.
 
     Raises:
         ConfigurationError: no family has such a model; what is in the way is named.
@@ -50,7 +54,8 @@ def publish(config: ModelConfig, tensors: Mapping[str, Tensor], family: str | No
         raise ConfigurationError(
             f"family: expected one of {', '.join(FAMILIES)}, got {family!r}{nearest(family, FAMILIES)}"
         )
-    found = fitting(config, list(FAMILIES.values()) if family is None else [FAMILIES[family]])
+    asked = sorted(FAMILIES.values(), key=lambda each: each.name != origin)
+    found = fitting(config, asked if family is None else [FAMILIES[family]])
     settings = {"model_type": found.name} | found.describe(config)
     rows = found.rows(config)
     if foreign := sorted(tensors.keys() ^ {row.ours for row in rows}):
