@@ -30,6 +30,7 @@ from clearhead.training.tensorfile import read_tensors, tensor_pieces
 LARGEST = 256 << 20  # bytes of a tokenizer's file
 INPUT = ("pieces.json", "shared.json")  # the names under which tasks keep the tokenizer of their input
 Files = Mapping[str, Sequence[bytes | memoryview]]
+MASKS = ("[MASK]", "<mask>")
 LABELS = {"labels.json": "labels", "tags.json": "tags"}
 
 
@@ -70,7 +71,8 @@ def special_ids(symbols: Symbols, config: ModelConfig) -> dict[str, Any]:
     ids: dict[str, Any] = {"pad_token_id": symbols.pad}
     if config.architecture == "encoder":
         return ids
-    ids["eos_token_id"] = ends[0] if len(ends) == 1 else ends
+    if ends:
+        ids["eos_token_id"] = ends[0] if len(ends) == 1 else ends
     if config.architecture == "decoder":
         return ids | {"bos_token_id": symbols.start}
     forced = {"forced_bos_token_id": symbols.forced[0]} if symbols.forced else {}
@@ -132,12 +134,24 @@ def _tokenizer_files(file: Path, tokenizer: Tokenizer, config: ModelConfig) -> F
         single = f"$A {end}" if config.architecture == "encoder-decoder" else f"{start} $A"
         specials = [(start, symbols.start), (end, symbols.ends[0])]
         backend.post_processor = TemplateProcessing(single=single, special_tokens=specials)
-    named = {"pad_token": symbols.pad, "unk_token": symbols.unknown, "bos_token": symbols.start}
-    named["eos_token"] = symbols.ends[0]
-    pieces = {name: backend.id_to_token(number) for name, number in named.items() if number is not None}
+    named = roles(symbols, config)
+    pieces = {name: backend.id_to_token(number) for name, number in named.items()}
+    pieces["mask_token"] = next((piece for piece in MASKS if backend.token_to_id(piece) is not None), None)
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": config.max_positions}
     settings |= {name: piece for name, piece in pieces.items() if piece is not None}
     return {"tokenizer.json": [backend.to_str(pretty=True).encode()], "tokenizer_config.json": [_json(settings)]}
+
+
+def roles(symbols: Symbols, config: ModelConfig) -> dict[str, int]:
+    """The numbers of special pieces by the names that published tokenizers have for what they do."""
+    found: dict[str, int | None] = {"pad_token": symbols.pad, "unk_token": symbols.unknown}
+    if config.architecture == "encoder":
+        found["cls_token"] = symbols.before[0] if symbols.before else None
+        found["sep_token"] = symbols.after[-1] if symbols.after else None
+    else:
+        found["bos_token"] = symbols.start
+        found["eos_token"] = symbols.ends[0] if symbols.ends else None
+    return {name: number for name, number in found.items() if number is not None}
 
 
 def _json(table: Mapping[str, Any]) -> bytes:
