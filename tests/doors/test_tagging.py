@@ -213,6 +213,8 @@ def test_from_python(tagger: Path) -> None:
     seen = model.inspect("one and two")
     assert seen.source == ("one", "and", "two")
     assert seen.weights("encoder.0.self").shape == (2, 3, 3)
+    chosen = model.inspect("one and two", layers=[0], heads=[1], max_full=2)
+    assert chosen.tile("encoder.0.self", (0, 2), (0, 3)).shape == (1, 2, 3) and not chosen.is_full("encoder.0.self")
     for wrong, said in ([[["one", 2]], "word 2 should be a string"], [[["one", " "]], "word 2 is blank"]):
         with pytest.raises(face.ClearheadError, match=said):
             model.predict(wrong)

@@ -172,6 +172,9 @@ def test_one_text_can_be_looked_at(one: Path) -> None:
     assert found.names == ("encoder.0.self",) and found.layers[0].shape == (2, 5, 5)
     with pytest.raises(ConfigurationError, match="no target side"):
         model.inspect("a", "b")
+    assert model.inspect("I want that plum", heads=[1]).weights("encoder.0.self").shape == (1, 5, 5)
+    with pytest.raises(ConfigurationError, match="layers: expected numbers from 0 to 0, got 1"):
+        model.inspect("I want that plum", layers=[1])
 
 
 def test_logits_and_states_have_the_shapes_of_the_contract(one: Path) -> None:

@@ -2,8 +2,9 @@
 
 Each target piece is linked to the source piece it looks at most. Pieces become words by union: two words are linked
 when any of their pieces are (as in Zenkel et al. 2020, arXiv 2004.14675). A decoder's row t can be read in two ways:
-the piece *written* there, or the piece just *read* there, which aligns better in lower layers (Chen et al. 2020, arXiv
-2004.14837: the row in which the piece is the input). Measured by the alignment error rate (Och & Ney 2003)
+the piece *written* there, or the piece just *read* there (Chen et al. 2020, arXiv 2004.14837, who find the row in which
+a piece is the input to align better); which is better in a model is found on data. Measured by the alignment error rate
+(Och & Ney 2003)
 
     AER = 1 − (|A ∩ S| + |A ∩ P|) / (|A| + |S|)        A found, S sure, P possible links, S ⊆ P
 

@@ -2,7 +2,7 @@
 
 A large weight on a key whose value is small moves little; how much a key really adds to the residual stream is the
 length of the vector it sends. With f_h(x_s) = (x_s W_v^h + b_v^h) W_o^h, one head's is α_hts ‖f_h(x_s)‖, and all heads'
-together ‖Σ_h α_hts f_h(x_s)‖ (their equations 3 and 5). W_o's bias belongs to no key and is left out, as there.
+together ‖Σ_h α_hts f_h(x_s)‖. W_o's bias belongs to no key and is left out, as there.
 """
 
 from __future__ import annotations
