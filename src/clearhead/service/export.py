@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clearhead.errors import ConfigurationError, RunError, nearest
+from clearhead.service.ctranslate2_model import ctranslate2
 from clearhead.service.published import Files, Written, huggingface
 from clearhead.service.run_folder import RunFolder
 from clearhead.training.durable import make_folder, publish_folder, remove, unfinished, write_file
 
-TARGETS: dict[str, Callable[[RunFolder, str | None], Written]] = {"huggingface": huggingface}
+TARGETS: dict[str, Callable[[RunFolder, str | None], Written]] = {
+    "huggingface": huggingface,
+    "ctranslate2": ctranslate2,
+}
 
 
 @dataclass(frozen=True, slots=True)
