@@ -235,3 +235,19 @@ def test_means_that_do_not_fit_are_refused() -> None:
         run(network)
     with pytest.raises(ConfigurationError, match=r"nothing passed through encoder.0.self"):
         head_means(network, lambda: None)
+
+
+def test_means_taken_in_inference_serve_in_training() -> None:
+    network = model().train()
+    with torch.inference_mode():
+        means = head_means(network, lambda: run(network))
+    with without_heads(network, {"encoder.0.self": [1]}, means=means):
+        run(network).square().sum().backward()
+    assert not rows_of_values(network, 1).any()
+    assert rows_of_values(network, 2).any()
+    assert rows_of_grad(network, "encoder.0.self", 1).any()  # W_o still learns from what stands there
+
+
+def rows_of_values(network: Any, head: int) -> Tensor:
+    rows: Tensor = network.encoder.blocks[0].self_attention.query_key_value.weight.grad.view(3, 4, 3, 12)
+    return rows[2, head]

@@ -200,7 +200,7 @@ class Weighing:
             slopes = self._slopes() if self.question.slopes else None
         for name, heads in self.places.items():
             for head in range(heads):
-                score, difference = self._without({name: [head]})
+                score, difference = self.without({name: [head]})
                 worth = -difference.value if self.metric.higher_is_better else difference.value
                 slope = None if slopes is None else slopes[name][head]
                 yield HeadWorth(name, head, score, difference, worth, *looks[name][head], slope)
@@ -210,7 +210,7 @@ class Weighing:
         gone: dict[str, list[int]] = {}
         for removed, head in enumerate(ranked[:steps], start=1):
             gone.setdefault(head.name, []).append(head.head)
-            score, difference = self._without(gone)
+            score, difference = self.without(gone)
             yield Step(removed, head.name, head.head, score, difference)
 
     def report(self, heads: Sequence[HeadWorth], curve: Sequence[Step] = ()) -> HeadReport:
@@ -229,7 +229,8 @@ class Weighing:
             curve=tuple(curve),
         )
 
-    def _without(self, heads: Heads) -> tuple[float, Interval]:
+    def without(self, heads: Heads) -> tuple[float, Interval]:
+        """The score without these heads, and the difference to the intact model."""
         with as_in_use(self.network), without_heads(self.network, heads, means=self.means):
             numbers = self.metric.measure(self.rows)
         difference = self.draws.difference(numbers, self.baseline, self.metric.score)
