@@ -33,7 +33,8 @@ class Recorder:
     def __call__(self, step: Step) -> Collection[int]:
         for row, number in enumerate(step.numbers):
             newest = step.newest(row)
-            if any(token is not None for token in newest):
+            assert step.alive()[row] == any(token is not None for token in newest)
+            if step.alive()[row]:
                 self.lengths[number] = step.length
                 self.likeliest.setdefault(number, []).append(step.likeliest(row))
             for alternative, token in enumerate(newest):

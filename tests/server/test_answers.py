@@ -47,17 +47,12 @@ def test_requests_at_once_are_answered_as_each_alone(service: Service, toy: Serv
         requests = [post(path, {"inputs": inputs, "decoding": decoding}) for inputs in asked]
         return await asyncio.gather(*(exchange(service.port, request) for request in requests))
 
-    before = batches(service)
+    before = service.measured("batch_texts_count")
     for inputs, reply in zip(asked, asyncio.run(all_at_once()), strict=True):
         assert reply.status == 200, reply.body
         assert tokens(reply.json["results"]) == alone(toy, inputs, **decoding)
-    joined = batches(service) - before
+    joined = service.measured("batch_texts_count") - before
     assert joined == 30 if "seed" in decoding else joined < 20  # a draw depends on its place among the texts
-
-
-def batches(service: Service) -> float:
-    value = service.house.metrics.registry.get_sample_value("clearhead_batch_texts_count", {"model": "toy"})
-    return value or 0.0
 
 
 def test_an_inspection_is_the_models_own(service: Service, toy: Served) -> None:

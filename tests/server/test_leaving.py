@@ -73,19 +73,17 @@ def test_who_leaves_the_line_frees_a_place(toy: Served) -> None:
 def test_a_model_stops_in_the_middle_of_an_answer_nobody_waits_for(toy: Served) -> None:
     with running([long_winded(toy)]) as service:
         hosted = service.house.models["toy"]
-        counted = service.house.metrics.tokens.labels("toy")
-        written = lambda: counted._value.get()  # noqa: E731
 
         async def begin_and_leave() -> None:
             _, writer = await asyncio.open_connection("127.0.0.1", service.port)
             writer.write(post("/v1/models/toy/predict", {"inputs": ["1 2 3"], "decoding": LONG}))
-            await asyncio.to_thread(until, lambda: written() > 3)
+            await asyncio.to_thread(until, lambda: service.measured("tokens_total") > 3)
             writer.close()
 
         asyncio.run(begin_and_leave())
         until(lambda: idle(service), 1.0)
         until(lambda: hosted.line.weight == 0 and not hosted.busy, 1.0)
-        assert written() < 900
+        assert service.measured("tokens_total") < 900
 
 
 def test_who_leaves_a_joint_batch_ends_alone(toy: Served) -> None:

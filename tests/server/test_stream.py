@@ -66,6 +66,18 @@ def test_a_beam_tells_how_far_it_is(service: Service) -> None:
     assert told(events, "result")[0]["answer"]["text"] == "eins zwei drei"
 
 
+def test_tokens_are_counted_and_told_of_inputs_that_are_still_written(service: Service) -> None:
+    before = service.measured("tokens_total")
+    events = streamed(service, ["1 2 3 4", *"56789"], beam=2)
+    progress = told(events, "progress")
+    assert service.measured("tokens_total") - before == len(progress)
+    for number in range(6):
+        lengths = [facts["tokens"] for facts in progress if facts["input"] == number]
+        assert lengths == list(range(1, len(lengths) + 1))
+    longest, shortest = (sum(facts["input"] == number for facts in progress) for number in (0, 1))
+    assert longest > shortest
+
+
 def test_what_is_wrong_is_a_plain_refusal_not_an_event(service: Service) -> None:
     for decoding, status in (({"n_best": 5}, 422), ({"beem": 1}, 422)):
         body = {"inputs": ["1"], "stream": True, "decoding": decoding}

@@ -40,6 +40,11 @@ class Step:
         """How many tokens each hypothesis has with this step's."""
         return self.live.length + 1
 
+    def alive(self) -> list[bool]:
+        """Which rows got a token in this step; the others are done and wait to be put away."""
+        alive: list[bool] = (self.extension.totals > -torch.inf).any(1).tolist()
+        return alive
+
     def newest(self, row: int) -> list[int | None]:
         """The token each hypothesis of the row got in this step, the end symbol too; None where it was over before."""
         totals, tokens = self.extension.totals[row].tolist(), self.extension.tokens[row].tolist()

@@ -19,9 +19,12 @@ class Follow:
 
     def __call__(self, step: Step) -> Collection[int]:
         """The inputs of requests that are abandoned."""
-        self.count(len(step.numbers))
+        alive = step.alive()
+        self.count(sum(alive))
         unwanted = set()
         for row, number in enumerate(step.numbers):
+            if not alive[row]:
+                continue
             job, own = (self.only, number) if self.only else self.owners[number]
             if job.abandoned:
                 unwanted.add(number)

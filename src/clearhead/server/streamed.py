@@ -17,8 +17,14 @@ from clearhead.server.schema import PredictRequest
 from clearhead.server.stream import Event, Stream, event_bytes
 
 EVENT_STREAM = "text/event-stream"
+EVENT = {
+    "type": "object",
+    "description": "One server-sent event; data is JSON.",
+    "properties": {"event": {"enum": ["token", "progress", "result", "error", "done"]}, "data": {"type": "string"}},
+    "required": ["event", "data"],
+}
 EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}, "description": 'Results; events with "stream".'}
+    200: {"content": {EVENT_STREAM: {"schema": EVENT}}, "description": 'Results; events with "stream".'}
 }
 
 
