@@ -78,8 +78,9 @@ BERT = {
 }
 
 
-def test_a_classifier_trained_here_is_a_bert_elsewhere_with_its_labels(tmp_path: Path) -> None:
-    recipe = write_toy_labels(tmp_path / "toy")
+@pytest.mark.parametrize("sets", [False, True])
+def test_a_classifier_trained_here_is_a_bert_elsewhere_with_its_labels(sets: bool, tmp_path: Path) -> None:
+    recipe = write_toy_labels(tmp_path / "toy", sets=sets)
     recipe.write_text(changed(recipe.read_text(encoding="utf-8"), BERT), encoding="utf-8")
     for _ in train(recipe, tmp_path / "run"):
         pass
@@ -89,9 +90,11 @@ def test_a_classifier_trained_here_is_a_bert_elsewhere_with_its_labels(tmp_path:
     cutter = transformers.AutoTokenizer.from_pretrained(written.folder)
     texts = ["I want some of that nice red apple", "old plum", "that pear I want"]
     with torch.no_grad():
-        likely = theirs(**cutter(texts, padding=True, return_tensors="pt")).logits.softmax(-1)
+        logits = theirs(**cutter(texts, padding=True, return_tensors="pt")).logits
+    likely = logits.sigmoid() if sets else logits.softmax(-1)
+    assert theirs.config.problem_type == ("multi_label_classification" if sets else None)
     for answer, row in zip(load(tmp_path / "run", device="cpu").predict(texts), likely, strict=True):
-        assert theirs.config.id2label[int(row.argmax())] == answer.label
+        assert sets or theirs.config.id2label[int(row.argmax())] == answer.label
         for number, name in theirs.config.id2label.items():
             assert answer.scores[name] == pytest.approx(float(row[number]), abs=1e-5)
 

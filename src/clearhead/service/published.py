@@ -53,6 +53,8 @@ def huggingface(run: RunFolder, family: str | None) -> Written:
     card = run.card()
     published = publish(card.model, _weights(run, card.weights_sha256), family, _origin(run))
     settings, notes = published.settings | _names(run, published), []
+    if card.task == "multilabel":
+        settings["problem_type"] = "multi_label_classification"
     files: Files = {}
     if (written := _writes_with(run)) is not None:
         settings = special_ids(written.symbols, card.model) | settings
