@@ -60,7 +60,7 @@ export class StepsView {
       this.element,
       this.controls(queries, query, stage),
       h("p", { class: "say", "aria-live": "polite" }, sentence(stage, way, best, example)),
-      h("div", { class: "vector" }, h("span", { class: "name" }, `q “${example.q}”`), strip(way.q)),
+      h("div", { class: "vector" }, h("span", { class: "name" }, attention.queries === "target" ? t("queryWriting", example) : `q “${example.q}”`), strip(way.q)),
       way.keys.length < way.facts.count && h("p", { class: "hint" }, t("onlyLargest", { a: way.keys.length, n: way.facts.count })),
       h("div", { class: "scroll" }, this.rows(labels, way, stage, best)),
       stage >= 6 && h("div", { class: "vector sum" }, h("span", { class: "name" }, "z = Σ weight · v"), strip(way.z)),

@@ -5,7 +5,7 @@ import type { App } from "./app";
 import { chosen, chosenHead } from "./app";
 import { h, paint, put } from "./dom";
 import type { Look, Side, Written } from "./source";
-import { digits, percent, t, type Word } from "./words";
+import { percent, t, type Word } from "./words";
 
 interface Chip {
   element: HTMLElement;
@@ -89,7 +89,7 @@ export class Strip {
     const rows = each.rivals.map((rival) => {
       const bar = h("span", { class: "bar" });
       paint(bar, "--share", `${100 * rival.probability}%`);
-      return h("li", { class: rival.label === each.label ? "chosen" : "" }, h("bdi", {}, rival.label), h("span", {}, rival.probability < 0.0005 ? digits(rival.probability, 2) : percent(rival.probability)), bar);
+      return h("li", { class: rival.label === each.label ? "chosen" : "" }, h("bdi", {}, rival.label), h("span", {}, percent(rival.probability)), bar);
     });
     put(this.card, h("b", {}, t("rivals")), h("ol", {}, ...rows));
     this.card.hidden = false;

@@ -13,7 +13,6 @@ const COLUMNS: [string, Word, Word][] = [
   ["previous", "previous", "previousHint"],
   ["next", "next_", "nextHint"],
   ["first", "first", "firstHint"],
-  ["worth", "worth", "worthHint"],
 ];
 
 export class TableView {

@@ -60,6 +60,7 @@ const english = {
   rivals: "What nearly came instead",
   truncated: "showing {a} of {n}",
   queryOf: "Query",
+  queryWriting: "q, writing “{q}”",
   keys: "Keys",
   stage1: "Score",
   stage2: "Scale",
@@ -108,8 +109,6 @@ const english = {
   firstHint: "share of weight on the first token",
   largest: "Largest weight",
   largestHint: "mean over the queries of the largest weight",
-  worth: "Worth",
-  worthHint: "what the score loses without this head, measured by clearhead heads",
   tableHint: "Measured on the text above. Click a heading to sort, a row to look at that head.",
   loss: "Loss, nats a token",
   scores: "Scores on validation data",
@@ -213,6 +212,7 @@ const chinese: Record<Word, string> = {
   rivals: "差一点写出的",
   truncated: "显示 {n} 个中的 {a} 个",
   queryOf: "查询",
+  queryWriting: "写“{q}”时的 q",
   keys: "键",
   stage1: "打分",
   stage2: "缩放",
@@ -261,8 +261,6 @@ const chinese: Record<Word, string> = {
   firstHint: "落在第一个词元的权重份额",
   largest: "最大权重",
   largestHint: "各查询最大权重的平均",
-  worth: "价值",
-  worthHint: "没有这个头时得分的损失，由 clearhead heads 测得",
   tableHint: "在上面的文本上测得。点表头排序，点一行查看那个头。",
   loss: "损失（每词元奈特）",
   scores: "验证数据上的得分",
@@ -338,5 +336,6 @@ function fixed(value: number, count: number): string {
 /** A share as a percentage. */
 export function percent(value: number): string {
   const hundredths = value * 100;
+  if (hundredths > 0 && hundredths < 0.05) return "< 0.1 %";
   return `${hundredths >= 99.95 || hundredths < 0.05 ? Math.round(hundredths) : hundredths.toFixed(1)} %`;
 }
