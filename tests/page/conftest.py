@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +16,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from clearhead.server.app import create_house
-from clearhead.server.run import listen, server_of
 from clearhead.service.serving import open_runs
+
+from ..server.running import running
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -57,19 +55,8 @@ class Visit:
 @pytest.fixture(scope="session")
 def service(every_kind: dict[str, Path]) -> Iterator[str]:
     """Its address; the models are called as their tasks are."""
-    house = create_house(open_runs([Path(f"{task}={run}") for task, run in every_kind.items()]))
-    sock = listen("127.0.0.1", 0)
-    server = server_of(house)
-    server.config.lifespan = "on"
-    thread = threading.Thread(target=lambda: server.run(sockets=[sock]), daemon=True)
-    thread.start()
-    end = time.monotonic() + 30
-    while not server.started and time.monotonic() < end:
-        time.sleep(0.02)
-    assert server.started
-    yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
+    with running(open_runs([Path(f"{task}={run}") for task, run in every_kind.items()])) as found:
+        yield f"http://127.0.0.1:{found.port}"
 
 
 @pytest.fixture(scope="session")

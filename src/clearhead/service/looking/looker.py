@@ -119,8 +119,15 @@ class Looker:
         return read_recording(run).as_dict() if has_recording(run) else {"frames": []}
 
     def moment(self, name: str, frame: int, sentence: int) -> dict[str, NDArray[np.float16]]:
-        """The maps (H, T, S) of one sentence at one moment of that recording, by attention."""
-        return read_recording(self.model(name).run).maps(frame, sentence)
+        """The maps (H, T, S) of one sentence at one moment of that recording, by attention.
+
+        Raises:
+            ConfigurationError: nothing was recorded, or there is no such moment or sentence.
+        """
+        run = self.model(name).run
+        if not has_recording(run):
+            raise ConfigurationError(f"nothing was recorded while {name} was trained")
+        return read_recording(run).maps(frame, sentence)
 
     def positions(self, name: str) -> list[Picture]:
         """How a model tells places apart."""
