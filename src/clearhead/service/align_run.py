@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from clearhead.errors import ConfigurationError, DataError
 from clearhead.inspection.alignment import Gold, error_rate, read_gold, written
-from clearhead.service.alignments import Aligned, Choice, Pair, Place, align, best_place
+from clearhead.service.alignments import Aligned, Best, Pair, Place, align, best_place
 from clearhead.service.load import load
 from clearhead.service.run_folder import RunFolder
 from clearhead.service.tasks.table import TASKS
@@ -41,7 +41,7 @@ class AlignedRun:
 
     alignments: tuple[Aligned, ...]
     place: Place
-    choice: Choice | None
+    choice: Best | None
     tuned: int
     error_rate: float | None
 

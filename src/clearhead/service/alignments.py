@@ -7,7 +7,7 @@ the alignment error rate where there are gold links, else by how well linked wor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,7 +48,7 @@ class Aligned:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Best:
     """The best place, and the score of every place: the alignment error rate (lower is better) or, without gold, the
     mutual information of linked words in nats (higher is better)."""
 
@@ -68,7 +68,7 @@ def align(predictor: Predictor, pairs: Sequence[Pair], place: Place) -> list[Ali
     return [_aligned(seen, place) for seen in _looks(predictor, pairs)]
 
 
-def best_place(predictor: Predictor, pairs: Sequence[Pair], gold: Sequence[Gold] | None = None) -> Choice:
+def best_place(predictor: Predictor, pairs: Sequence[Pair], gold: Sequence[Gold] | None = None) -> Best:
     """The place that aligns ``pairs`` best, by ``gold`` links where they are given.
 
     Raises:
@@ -85,7 +85,7 @@ def best_place(predictor: Predictor, pairs: Sequence[Pair], gold: Sequence[Gold]
         raise DataError("there are no pairs of sentences to find the best place on")
     scores = {place: _score(links, words, gold) for place, links in found.items()}
     best = (max if gold is None else min)(scores, key=lambda place: scores[place])
-    return Choice(best, scores[best], gold is not None, scores)
+    return Best(best, scores[best], gold is not None, scores)
 
 
 def alignment_of(seen: Inspection, place: Place) -> Aligned:
@@ -100,16 +100,15 @@ def _score(links: list[set[Link]], words: list[tuple[Words, Words]], gold: Seque
     return predictability([(each, source.texts, target.texts) for each, (source, target) in triples])
 
 
-def _looks(predictor: Predictor, pairs: Sequence[Pair]) -> list[Inspection]:
-    looks = []
+def _looks(predictor: Predictor, pairs: Sequence[Pair]) -> Iterator[Inspection]:
+    """Every pair looked at, one after the other, none kept."""
     for number, (source, target) in enumerate(pairs, start=1):
         if not source.strip() or not target.strip():
             raise DataError(f"pair {number} has a blank side, which cannot be aligned")
         seen = predictor.inspect(source, target)
         if not seen.named("cross"):
             raise ConfigurationError("alignments are read off cross-attention, which this model does not have")
-        looks.append(seen)
-    return looks
+        yield seen
 
 
 def _places(seen: Inspection) -> list[Place]:
