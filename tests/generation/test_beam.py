@@ -17,7 +17,7 @@ from .table_model import BigramModel, TableModel
 
 VOCABULARY, LIMIT = 6, 4
 WORDS = (1, 4, 5)  # all but padding, start and end
-A, B = 4, 5
+A, B, C = 4, 5, 1
 
 
 def every_output(model: TableModel, source: list[int], alpha: float) -> list[tuple[float, tuple[int, ...], bool]]:
@@ -122,3 +122,27 @@ def test_min_length_keeps_the_end_symbol_away() -> None:
     assert len(best.tokens) == 3 and best.finished
     [[exact]] = generate(BY_HAND, [[A]], DecodingSettings(beam=3, min_length=3, max_length=3))
     assert len(exact.tokens) == 3 and not exact.finished
+
+
+def test_a_steady_beam_goes_on_beside_what_has_ended() -> None:
+    """Of a beam of 2, a ends (0.4) and takes its place along, so only ab (0.35) goes on; a steady one keeps ac."""
+    table = {START: {A: 1.0}, A: {END: 0.4, B: 0.35, C: 0.25}, B: {B: 0.5, A: 0.5}, C: {END: 1.0}}
+    model = BigramModel(table, 8)
+    shrinking, steady = (
+        generate(model, [[A]], DecodingSettings(beam=2, n_best=2, length_penalty=0.0, max_length=4, beam_rule=rule))[0]
+        for rule in ("gnmt", "steady")
+    )
+    assert next(one.tokens for one in shrinking) == (A,)
+    assert [one.tokens for one in steady] == [(A,), (A, C)]
+    assert (A, C) not in [one.tokens for one in shrinking]
+    assert [one.score for one in steady] == pytest.approx([math.log(0.4), math.log(0.25)], rel=1e-5)
+
+
+def test_a_steady_beam_ranks_by_the_mean() -> None:
+    """alpha = 1: log 0.5 over 2 tokens against log 0.3 over 3."""
+    table = {START: {A: 1.0}, A: {END: 0.5, B: 0.3, C: 0.2}, B: {END: 1.0}, C: {A: 1.0}}
+    [[best, second]] = generate(
+        BigramModel(table, 8), [[A]], DecodingSettings(beam=2, n_best=2, max_length=5, beam_rule="steady")
+    )
+    assert [best.tokens, second.tokens] == [(A,), (A, B)]
+    assert [best.score, second.score] == pytest.approx([math.log(0.5) / 2, math.log(0.3) / 3], rel=1e-5)

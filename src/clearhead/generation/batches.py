@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from clearhead.generation.beam import beam_of
+from clearhead.generation.beam import beam_of, steady_beam_of
 from clearhead.generation.chains import propose_greedy, sampler
 from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.protocol import AnyState, Decodable
@@ -99,4 +99,8 @@ def proposal(settings: SearchSettings, seed: int, numbers: Sequence[int], batch:
     """How the settings want candidates chosen; ``numbers`` are the rows' own, which their samples depend on."""
     if settings.sample:
         return sampler(settings, seed, numbers, batch.limits)
-    return propose_greedy if settings.beam == 1 else beam_of(settings.beam)
+    if settings.beam == 1:
+        return propose_greedy
+    if settings.steady:
+        return steady_beam_of(settings.beam, batch.symbols.ends)
+    return beam_of(settings.beam)

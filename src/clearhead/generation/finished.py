@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from clearhead.generation.hypothesis import Hypothesis, length_penalty
+from clearhead.generation.hypothesis import Hypothesis, Number, length_penalty, plain_penalty
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,12 @@ class Ranked(NamedTuple):
 class Finished:
     """N places a sentence, best first."""
 
-    def __init__(self, limits: Tensor, places: int, alpha: float) -> None:
+    def __init__(self, limits: Tensor, places: int, alpha: float, *, plain: bool = False) -> None:
+        """``alpha`` of the length penalty, which is ``plain`` or that of equation 14."""
         shape, longest = (limits.shape[0], places), int(limits.max())
         nothing = torch.full(shape, -torch.inf, device=limits.device)
         self.alpha = alpha
+        self.plain = plain
         self.ranked = Ranked(
             scores=nothing,
             totals=nothing.clone(),
@@ -58,6 +60,10 @@ class Finished:
             tokens=torch.zeros(*shape, longest, dtype=torch.int64, device=limits.device),
             logs=torch.zeros(*shape, longest, device=limits.device),
         )
+
+    def penalty(self, length: Number) -> Number:
+        """What a log-probability of so many tokens is divided by."""
+        return plain_penalty(length, self.alpha) if self.plain else length_penalty(length, self.alpha)
 
     @property
     def worst(self) -> Tensor:
@@ -75,7 +81,7 @@ class Finished:
     def _as_ranked(self, new: Newcomers) -> Ranked:
         length, longest = new.tokens.shape[-1], self.ranked.tokens.shape[-1]
         return Ranked(
-            scores=new.totals / length_penalty(length, self.alpha),
+            scores=new.totals / self.penalty(length),
             totals=new.totals,
             lengths=torch.full_like(new.totals, length, dtype=torch.int64),
             complete=torch.full_like(new.totals, new.complete, dtype=torch.bool),

@@ -33,3 +33,9 @@ def length_penalty(length: Number, alpha: float) -> Number:
     """((5 + length) / 6) ** alpha; ``length`` in target tokens, the end symbol included."""
     penalty: Number = ((5.0 + length) / 6.0) ** alpha
     return penalty
+
+
+def plain_penalty(length: Number, alpha: float) -> Number:
+    """length ** alpha, the penalty of the library transformers; so alpha = 1 ranks by the mean log-probability."""
+    penalty: Number = length**alpha
+    return penalty

@@ -27,6 +27,13 @@ class Extension:
     logs: Tensor  # float32, log-probability of that token
     totals: Tensor  # float32, log-probability of the whole candidate; -inf where there is none
 
+    def first(self, count: int) -> Extension:
+        """The first ``count`` candidates of each sentence."""
+        if self.tokens.shape[1] <= count:
+            return self
+        kept = (field[:, :count] for field in (self.parents, self.tokens, self.logs, self.totals))
+        return Extension(*kept)
+
     def ended(self, ends: Sequence[int]) -> Tensor:
         """Which candidates end here, by one of ``ends``, and leave the search."""
         found = self.tokens == ends[0] if ends else torch.zeros_like(self.tokens, dtype=torch.bool)
@@ -45,6 +52,7 @@ class Live:
         """``limits`` (B,): the most tokens of each; ``first`` (B,): what the model is fed first, else the start."""
         sentences, device = limits.shape[0], limits.device
         self.limits = limits
+        self.width = width
         self.ends = symbols.ends
         self.first = torch.full_like(limits, symbols.start) if first is None else first
         self.slots = torch.full_like(limits, width)
@@ -69,7 +77,11 @@ class Live:
         return self.tokens[rows].gather(1, index), self.logs[rows].gather(1, index)
 
     def follow(self, extension: Extension) -> Tensor | None:
-        """Become the candidates; returns their parents, or None when each hypothesis continued itself."""
+        """Become the first ``width`` candidates; returns their parents, or None when each hypothesis continued itself.
+
+        What stands behind them must have come to its end.
+        """
+        extension = extension.first(self.width)
         parents, ended = extension.parents, extension.ended(self.ends)
         own = torch.arange(parents.shape[1], device=parents.device)
         moved = parents.shape != self.totals.shape or bool((parents != own).any())

@@ -6,6 +6,7 @@ the end of a sentence, and dropping finished sentences from the batch so that th
 
 A sentence ends when nothing of it is alive; when not even its best live hypothesis, were it to reach the length limit
 without further loss, could still get a place; or at its length limit, where what is alive is ranked as unfinished.
+(A steady beam asks what its best live hypothesis has now.)
 
 Legend: B sentences, C live hypotheses a sentence, V vocabulary.
 """
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from clearhead.errors import RunError
 from clearhead.generation.finished import Finished, Newcomers
-from clearhead.generation.hypothesis import Hypothesis, length_penalty
+from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.live import Extension, Live
 from clearhead.generation.protocol import AnyState, Decodable
 from clearhead.generation.selection import log_normalizer
@@ -53,7 +54,8 @@ def search(
     results: list[list[Hypothesis]] = [[]] * sources.ids.shape[0]
     symbols = sources.symbols
     live = Live(sources.limits, settings.width, sources.first, symbols=symbols)
-    finished = Finished(sources.limits, settings.n_best, settings.length_penalty)
+    places = settings.beam if settings.steady else settings.n_best
+    finished = Finished(sources.limits, places, settings.length_penalty, plain=settings.steady)
     state = model.begin(sources.ids, sources.mask, beam=1, max_length=int(sources.limits.max()))
     while True:
         logits = model.advance(live.last, state)
@@ -64,10 +66,10 @@ def search(
             logits = forbid(logits, symbols, end=live.length < settings.min_length)
         extension = propose(logits, normalizer, live)
         parents = step(extension, live, finished)
-        done = close(live, finished)
+        done = close(live, finished, steady=settings.steady)
         repack = enough(done)
         if repack:
-            collect(results, done, live, finished)
+            collect(results, done, live, finished, settings.n_best)
             if bool(done.all()):
                 return results
         if parents is not None:
@@ -114,14 +116,18 @@ def step(extension: Extension, live: Live, finished: Finished) -> Tensor | None:
     return live.follow(extension)
 
 
-def close(live: Live, finished: Finished) -> Tensor:
-    """Which sentences (B,) are at their end; those have nothing alive afterwards."""
+def close(live: Live, finished: Finished, *, steady: bool) -> Tensor:
+    """Which sentences (B,) are at their end; those have nothing alive afterwards.
+
+    With ``steady`` a live hypothesis is judged by what it has now, not by what it could have at the limit.
+    """
     best = live.totals.amax(1)
     cut = (live.limits <= live.length) & (best > -torch.inf)
     rows = cut.nonzero().squeeze(1)
     if len(rows):
         finished.add(Newcomers(rows, live.totals[rows], live.tokens[rows], live.logs[rows], complete=False))
-    best_possible = best / length_penalty(live.limits, finished.alpha)
+    reached = torch.full_like(live.limits, live.length) if steady else live.limits
+    best_possible = best / finished.penalty(reached)
     done = cut | (best_possible <= finished.worst)
     live.totals[done] = -torch.inf
     return done
@@ -132,8 +138,8 @@ def enough(done: Tensor) -> bool:
     return int(done.sum()) * 4 >= len(done)
 
 
-def collect(results: list[list[Hypothesis]], done: Tensor, live: Live, finished: Finished) -> None:
-    """Write the answers of the sentences that are ``done`` to their places in ``results``."""
+def collect(results: list[list[Hypothesis]], done: Tensor, live: Live, finished: Finished, count: int) -> None:
+    """Write the ``count`` best answers of the sentences that are ``done`` to their places in ``results``."""
     rows = done.nonzero().squeeze(1)
     for place, hypotheses in zip(live.sentences[rows].tolist(), finished.hypotheses(rows), strict=True):
-        results[place] = hypotheses
+        results[place] = hypotheses[:count]

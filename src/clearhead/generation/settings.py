@@ -7,7 +7,7 @@ and command lines fill them in.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,9 @@ class SearchSettings(Settings):
 
     ``length_penalty`` is alpha in score = log p / ((5 + length) / 6) ** alpha, length counting the end symbol
     (equation 14 of arXiv 1609.08144). ``max_length`` is the most tokens of an output, end symbol included.
+    ``beam_rule`` "gnmt" lets an ended hypothesis take its place in the beam along. "steady", the rule of the library
+    transformers, keeps the beam as wide as it began, scores by log p / length ** alpha, and ends a sentence when no
+    live hypothesis has now a better score than the worst of ``beam`` ended ones.
     ``temperature``, ``top_k`` (0 = all) and ``top_p`` (1 = all) shape sampling only; ``beam`` is not used by it.
     ``seed = None`` draws a new seed each call. ``batch_tokens`` bounds rows x hypotheses x longest input of one batch,
     and so memory; it changes no result.
@@ -30,6 +33,7 @@ class SearchSettings(Settings):
 
     beam: Annotated[int, Field(ge=1, le=4096)] = 5
     length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
+    beam_rule: Literal["gnmt", "steady"] = "gnmt"
     max_length: Positive = 256
     min_length: Count = 0
     n_best: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -49,6 +53,11 @@ class SearchSettings(Settings):
     def competing(self) -> bool:
         """Whether hypotheses of one input drive each other out."""
         return not self.sample and self.beam > 1
+
+    @property
+    def steady(self) -> bool:
+        """Whether the search is a beam that keeps its width."""
+        return self.beam_rule == "steady" and not self.sample
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -127,10 +127,11 @@ def _answering(directory: ModelDirectory, config: ModelConfig) -> dict[str, Any]
     room = config.max_positions
     if config.architecture == "encoder-decoder":
         longest = min(_whole(given, "max_length", LONGEST_ANSWER, 1 << 20), room)
-        table = {"beam": _whole(given, "num_beams", 1, 64), "max_length": longest, "max_ratio": 1000.0}
+        table: dict[str, Any] = {"beam": _whole(given, "num_beams", 1, 64), "max_length": longest, "max_ratio": 1000.0}
+        table |= {"beam_rule": "steady", "length_penalty": _penalty(given)}
         return {"decoding": table | {"max_extra": longest}}
     if config.architecture == "decoder":
-        return {"decoding": {"max_length": min(LONGEST_ANSWER, room)}}
+        return {"decoding": {"max_length": min(LONGEST_ANSWER, room), "beam_rule": "steady"}}
     return {"embedding": _pooling(directory)}
 
 
@@ -142,6 +143,16 @@ def _whole(given: Mapping[str, Any], name: str, default: int, largest: int) -> i
     if type(value) is not int or not 1 <= value <= largest:
         raise ConfigurationError(f"{name}: expected a whole number from 1 to {largest}, got {value!r:.80}")
     return value
+
+
+def _penalty(given: Mapping[str, Any]) -> float:
+    """The exponent of the length; longer outputs cannot be punished here, as a negative one would."""
+    value = given.get("length_penalty")
+    if value is None:
+        return 1.0
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 10:
+        raise ConfigurationError(f"length_penalty: expected a number from 0 to 10, got {value!r:.80}")
+    return float(value)
 
 
 def _pooling(directory: ModelDirectory) -> dict[str, Any]:
