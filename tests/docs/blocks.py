@@ -16,9 +16,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-QUICKLY = "--set training.updates=4 --set training.warmup=2 --set training.validate_every=4 --set model.width=16"
+QUICKLY = "--set training.updates=4 --set training.warmup=2 --set training.validate_every=4"
 CLEARHEAD = f"""#!/bin/sh
 [ "$1" = train ] && set -- "$@" {QUICKLY}
+[ "$1" = train ] && ! grep -q "^from = " "$2" && set -- "$@" --set model.width=16
 exec {sys.executable} -m clearhead "$@"
 """
 MAKE = f"""#!/bin/sh

@@ -19,6 +19,7 @@ from clearhead.cli.export import ExportOptions, export
 from clearhead.cli.heads import HeadsOptions, heads
 from clearhead.cli.import_ import ImportOptions, import_
 from clearhead.cli.look import LookOptions, look
+from clearhead.cli.merge import MergeOptions, merge
 from clearhead.cli.predict import PredictOptions, predict
 from clearhead.cli.recipe import RecipeOptions, recipe
 from clearhead.cli.serve import ServeOptions, serve
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify": door(VerifyOptions, verify),
     "import": door(ImportOptions, import_),
     "export": door(ExportOptions, export),
+    "merge": door(MergeOptions, merge),
 }
 
 app = typer.Typer(
