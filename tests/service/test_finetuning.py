@@ -7,11 +7,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from clearhead.errors import ConfigurationError, RunError
+from clearhead.errors import ConfigurationError, DataError, RunError
 from clearhead.recipes.read import read_recipe
 from clearhead.service.adapter import merge_adapter
 from clearhead.service.load import load
@@ -193,3 +194,61 @@ def test_the_report_says_what_it_started_from(from_translator: Path, finished: P
     assert report["started_from"] == {"origin": str(finished), "weights_sha256": card["weights_sha256"]}
     adapter = load_file(tmp_path / "run" / "adapter.safetensors")
     assert report["training"]["trained_parameters"] == sum(tensor.numel() for tensor in adapter.values())
+
+
+def test_a_taggers_layers_are_a_language_models(every_kind: dict[str, Path], tmp_path: Path) -> None:
+    """Which then read both ways: the last word decides about the first, as it could not before."""
+    writer = every_kind["language-model"]
+    recipe = read_recipe(
+        tagging(tmp_path / "tags", writer), [*QUICK, "training.freeze=['encoder']", "model.dropout=0.0"]
+    )
+    list(train(recipe, tmp_path / "run"))
+    before, after = load_file(writer / "model.safetensors"), load_file(tmp_path / "run" / "model.safetensors")
+    encoder = [name for name in after if name.startswith("encoder.")]
+    assert encoder and all(
+        torch.equal(before["decoder" + name.removeprefix("encoder")], after[name]) for name in encoder
+    )
+    model = load(tmp_path / "run")
+    one, other = (model.states(torch.tensor([[5, 6, last]])) for last in (7, 8))
+    assert not torch.allclose(one[0, 0], other[0, 0])
+
+
+def test_a_language_model_goes_on_with_its_own_pieces(every_kind: dict[str, Path], tmp_path: Path) -> None:
+    """The new text has letters of its own, but the vocabulary is the other's."""
+    writer = every_kind["language-model"]
+    (tmp_path / "more.txt").write_text("lorem ipsum XYZ\n" * 40, encoding="utf-8")
+    data = 'task = "language-model"\n[data]\ntrain = { files = ["more.txt"] }\nsplit = { valid = 0.2 }\nlength = 32\n'
+    (tmp_path / "more.toml").write_text(f'{data}[model]\nfrom = "{writer}"\n[training]\nprecision = "float32"\n')
+    list(train(read_recipe(tmp_path / "more.toml", QUICK), tmp_path / "run"))
+    assert load(tmp_path / "run").config == load(writer).config
+    pieces = [(folder / "tokenizer" / "shared.json").read_bytes() for folder in (writer, tmp_path / "run")]
+    assert pieces[0] == pieces[1]
+
+
+def test_layers_that_read_one_way_only_are_refused(every_kind: dict[str, Path], tmp_path: Path) -> None:
+    buckets = Path(shutil.copytree(every_kind["language-model"], tmp_path / "buckets"))
+    card = json.loads((buckets / "config.json").read_text())
+    (buckets / "config.json").write_text(json.dumps(card | {"model": card["model"] | {"positions": "t5"}}))
+    with pytest.raises(ConfigurationError, match="whose layers read one way only"):
+        inherit(str(buckets), "tagging")
+
+
+def test_vectors_keep_the_scale_that_the_weights_were_trained_on(tmp_path: Path) -> None:
+    chance = np.random.default_rng(3)
+    recipe = (
+        'task = "vector-tagging"\n[data]\ntrain = {{ file = "{0}.npz", vectors = "x", labels = "y" }}\nmax_length = 4\n'
+    )
+    for name, mean, width in (("first", 5.0, 3), ("second", -2.0, 3), ("wider", 0.0, 4)):
+        rows = chance.normal(mean, 2.0, (40, 4, width)).astype(np.float32)
+        np.savez(tmp_path / f"{name}.npz", x=rows, y=(rows[..., 0] > mean).astype(np.int64))
+        sizes = "[model]\nwidth = 8\nencoder_layers = 1\nheads = 2\nfeedforward = 8\nmax_positions = 4\n"
+        sizes = sizes if name == "first" else f'[model]\nfrom = "{tmp_path / "first"}"\n'
+        (tmp_path / f"{name}.toml").write_text(recipe.format(name) + sizes, encoding="utf-8")
+    for name in ("first", "second"):
+        list(train(read_recipe(tmp_path / f"{name}.toml", QUICK), tmp_path / name))
+    scales = [
+        json.loads((tmp_path / name / "tokenizer/vectors.json").read_text())["mean"] for name in ("first", "second")
+    ]
+    assert scales[0] == scales[1] and scales[0][0] > 4
+    with pytest.raises(DataError, match=r"vectors of 4 numbers, but the model in .* reads vectors of 3"):
+        list(train(read_recipe(tmp_path / "wider.toml", QUICK), tmp_path / "no"))
