@@ -145,7 +145,7 @@ def test_a_row_without_a_label_is_valid_where_any_number_is(clearhead: Clearhead
     ("setting", "said"),
     [
         ("data.valid={}", "data.valid: expected the file of the validation data, or the share"),
-        ("model.pooling=none", 'needs "mean", "first" or "attention", got "none"'),
+        ("model.pooling=none", 'needs "mean", "first", "first_tanh" or "attention", got "none"'),
         ("model.pooling=men", "model.pooling: expected one of"),
         ("model.normalizer=softmaxx", "model.normalizer: expected one of"),
         ("training.watch=acuracy", "got 'acuracy' (did you mean 'accuracy'?)"),

@@ -208,6 +208,8 @@ def test_what_keeps_a_model_from_being_one_of_a_family_is_named() -> None:
     config = ModelConfig(architecture="decoder", positions="learned", activation="gelu_tanh", norm_epsilon=1e-5)
     said = differences(config, FAMILIES["gpt2"])
     assert len(said) == 1 and said[0].startswith("input.scale must be 1.0, but is 11.3")
+    encoder = ModelConfig(architecture="encoder", positions="learned", pooling="first_tanh")
+    assert "input.segments must be 1, but is 0" in differences(encoder, FAMILIES["bert"])
     with pytest.raises(ConfigurationError, match="no family of published models has this one; gpt2 comes nearest"):
         publish(config, {})
     assert not differences(

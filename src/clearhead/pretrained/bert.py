@@ -92,7 +92,7 @@ def described(config: ModelConfig, uses: Mapping[str, str]) -> dict[str, Any]:
         "intermediate_size": config.feedforward,
         "hidden_act": known_activation(config, PUBLISHED_ACTIVATIONS),
         "layer_norm_eps": config.norm_epsilon,
-        "type_vocab_size": config.input.segments,
+        "type_vocab_size": max(1, config.input.segments),  # there is no such model without any
         "hidden_dropout_prob": config.dropout,
         "attention_probs_dropout_prob": config.attention_dropout,
         "tie_word_embeddings": config.tie != "none",

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from clearhead.data.label_settings import LabelData, LabelSetData
 from clearhead.models.config import ModelConfig
-from clearhead.recipes.schema import Recipe
+from clearhead.recipes.schema import POOLED, Recipe
 from clearhead.settings import Settings
 from clearhead.text.settings import SPECIALS, TokenizerSettings
 from clearhead.text.word_settings import WordInput
@@ -64,7 +64,7 @@ class TextRecipe(Recipe):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.model.pooling == "none":
-            raise ValueError(f'model.pooling: the task {self.task} needs "mean", "first" or "attention", got "none"')
+            raise ValueError(f'model.pooling: the task {self.task} needs {POOLED}, got "none"')
         if self.model.ngram_buckets or self.model.input_width:
             raise ValueError("model.ngram_buckets and model.input_width follow from input; leave them out")
         if self.data.max_length > self.model.max_positions:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from clearhead.data.settings import DataFolder
 from clearhead.errors import ConfigurationError, nearest
-from clearhead.models.config import Architecture, ModelConfig
+from clearhead.models.config import Architecture, ModelConfig, Pooling
 from clearhead.recipes.recipe_model import RecipeModel
 from clearhead.recipes.recording import RecordingSettings
 from clearhead.settings import Settings
@@ -23,6 +23,8 @@ COUNTED = {  # sizes of a model that are counted from data, and what decides the
     "target_vocabulary": "counted from the tokenizer; set tokenizer.vocabulary instead",
     "classes": "counted from the labels in the training data",
 }
+_WAYS = [f'"{name}"' for name in get_args(Pooling) if name != "none"]
+POOLED = f"{', '.join(_WAYS[:-1])} or {_WAYS[-1]}"  # the ways to one vector of the whole, as errors say them
 SECTIONS = frozenset({"task", "seed", "data", "tokenizer", "model", "training", "recording"})
 
 

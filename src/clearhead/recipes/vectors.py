@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from clearhead.data.vector_settings import VectorData
 from clearhead.models.config import ModelConfig
-from clearhead.recipes.schema import Recipe
+from clearhead.recipes.schema import POOLED, Recipe
 
 
 class VectorRecipe(Recipe):
@@ -34,7 +34,7 @@ class VectorRecipe(Recipe):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if (self.model.pooling == "none") != self.PER_VECTOR:
-            expected = '"none"' if self.PER_VECTOR else '"mean", "first" or "attention"'
+            expected = '"none"' if self.PER_VECTOR else POOLED
             raise ValueError(f"model.pooling: the task {self.task} needs {expected}, got {self.model.pooling!r}")
         if self.model.input_width is not None or self.model.ngram_buckets or self.model.token_dropout:
             raise ValueError(
