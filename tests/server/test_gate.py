@@ -97,6 +97,14 @@ def test_the_token_opens_as_bearer_and_as_a_browsers_password(guarded: Service) 
         assert guarded.ask("GET", "/v1/models", headers={"Authorization": wrong}).status == 401, wrong
 
 
+def test_the_document_says_who_asks_for_the_token(guarded: Service, service: Service) -> None:
+    document = guarded.ask("GET", "/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"}).json
+    assert document["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+    assert document["security"] == [{"token": []}]
+    assert document["paths"]["/health/live"]["get"]["security"] == []
+    assert "security" not in service.ask("GET", "/openapi.json").json
+
+
 def test_with_a_token_allowed_names_and_numeric_addresses_are_hosts(guarded: Service) -> None:
     for host, status in (
         ("models.example", 200),

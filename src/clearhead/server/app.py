@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from clearhead import __version__
 from clearhead.errors import ClearheadError, ConfigurationError, DataError, ShapeError
+from clearhead.server.document import Documented, errors
 from clearhead.server.gate import Gate
 from clearhead.server.health_routes import health_routes
 from clearhead.server.house import House
@@ -47,7 +48,7 @@ def create_app(house: House) -> ASGIApp:
         yield
         house.stop()
 
-    app = FastAPI(
+    app = Documented(
         title="Clearhead",
         version=__version__,
         description="Answers of trained models, and what every attention head did for them.",
@@ -55,6 +56,7 @@ def create_app(house: House) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        responses=errors(400, 401, 403, 421),
         exception_handlers={
             Refusal: _refused,
             ClearheadError: _wrong,
@@ -63,6 +65,7 @@ def create_app(house: House) -> ASGIApp:
             Exception: _failed,
         },
     )
+    app.guarded = house.settings.token is not None
     for router in ROUTERS:
         app.include_router(router(house))
     app.include_router(page_router(page_files()))
