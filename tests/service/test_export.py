@@ -65,6 +65,10 @@ def test_a_language_model_trained_here_is_a_llama_elsewhere(run: Path, tmp_path:
     told = theirs.generate(ids, do_sample=False, max_new_tokens=12, min_new_tokens=12, suppress_tokens=[0, 2])
     (answer,) = ours.predict([text], sample=False, beam=1, max_length=12, min_length=12)
     assert cutter.decode(told[0], skip_special_tokens=True) == str(answer)
+    back = load(written.folder, device="cpu")
+    assert torch.equal(back.logits(ids), ours.logits(ids))
+    (again,) = back.predict([text], sample=False, beam=1, max_length=12, min_length=12)
+    assert str(again) == str(answer)
 
 
 BERT = {
