@@ -92,8 +92,18 @@ def readable(pieces: Sequence[str]) -> list[str]:
 
     A space that is a piece of its own becomes ``␣``, a line end ``⏎``, a tab ``⇥``, the end symbol ``end``.
     """
-    cut = any(len(piece) > 1 and piece.startswith(SPACE) for piece in pieces)
-    return [_label(piece, cut=cut) for piece in pieces]
+    cut = cuts_words(pieces)
+    return [_label(piece, cut=cut and place > 0) for place, piece in enumerate(pieces)]
+
+
+def readable_alone(piece: str, *, cut: bool) -> str:
+    """One piece as it would stand among others; ``cut`` says whether words are cut there."""
+    return _label(piece, cut=cut)
+
+
+def cuts_words(pieces: Sequence[str]) -> bool:
+    """Whether these pieces are of a tokenizer that marks where words begin."""
+    return any(len(piece) > 1 and piece.startswith(SPACE) for piece in pieces)
 
 
 def _label(piece: str, *, cut: bool) -> str:

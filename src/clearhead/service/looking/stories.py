@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clearhead.service.look import readable
+from clearhead.service.look import cuts_words, readable, readable_alone
 from clearhead.service.looking.request import Asked
 from clearhead.service.tasks.labeller import VectorLabeller
 from clearhead.service.tasks.task import Predictor, View
@@ -84,7 +84,7 @@ def translation(translator: Translator, view: View) -> tuple[Written, ...]:
     """Row t of the logits chose piece t."""
     seen = view.inspection
     pieces = translator.task.target.vocabulary()
-    return tuple(_pieces(pieces, seen.target, seen.logits, first=0))
+    return tuple(_pieces(pieces, seen.target, readable(seen.target), seen.logits, first=0))
 
 
 def continued(writer: Writer, asked: Asked) -> View:
@@ -100,9 +100,10 @@ def continuation(writer: Writer, view: View) -> tuple[Written, ...]:
     """Row t of the logits is about token t + 1. What the text began with was given."""
     seen = view.inspection
     pieces = writer.task.tokenizer.vocabulary()
-    (first, *_), rest = readable(seen.source), seen.source[1:]
-    read = len(seen.source) - len(writer.task.tokenizer.encode([view.answer])[0]) if view.answer else len(seen.source)
-    told = [Written(first, None, (), row=0), *_pieces(pieces, rest, seen.logits, first=1)]
+    first, *labels = readable(seen.source)
+    whole, begun = map(len, writer.task.tokenizer.encode([view.text + view.answer, view.text]))
+    read = len(seen.source) - (whole - begun)
+    told = [Written(first, None, (), row=0), *_pieces(pieces, seen.source[1:], labels, seen.logits, first=1)]
     return tuple(dataclasses.replace(each, given=place < read) for place, each in enumerate(told))
 
 
@@ -137,14 +138,16 @@ def labelled_vectors(labeller: VectorLabeller, view: View) -> tuple[Written, ...
     return tuple(_labels(labeller.task.names, rows, about))
 
 
-def _pieces(vocabulary: Sequence[str], pieces: Sequence[str], logits: Tensor, *, first: int) -> list[Written]:
+def _pieces(
+    vocabulary: Sequence[str], pieces: Sequence[str], labels: Sequence[str], logits: Tensor, *, first: int
+) -> list[Written]:
     """The piece chosen by each row of ``logits``; ``first`` is the row of the maps that belongs to the first one."""
     logs = logits.double().log_softmax(-1)[: len(pieces)]
     numbers = {piece: number for number, piece in reversed(list(enumerate(vocabulary)))}
-    shown, best = readable(pieces), logs.topk(min(RIVALS, logs.shape[-1]))
+    cut, best = cuts_words(pieces), logs.topk(min(RIVALS, logs.shape[-1]))
     found = []
-    for place, (piece, label) in enumerate(zip(pieces, shown, strict=True)):
-        names = readable([vocabulary[number] for number in best.indices[place].tolist()])
+    for place, (piece, label) in enumerate(zip(pieces, labels, strict=True)):
+        names = [readable_alone(vocabulary[number], cut=cut) for number in best.indices[place].tolist()]
         rivals = tuple(map(Guess, names, best.values[place].exp().tolist()))
         chance = float(logs[place, numbers[piece]].exp())
         found.append(Written(label, chance, rivals, row=first + place))
