@@ -18,11 +18,14 @@ from clearhead.pretrained.read import understand
 from clearhead.pretrained.tokenizer import read_tokenizers
 from clearhead.recipes.recipe_model import Table
 from clearhead.service.run_folder import RunFolder
+from clearhead.symbols import HOUSE, Symbols
+from clearhead.text.foreign import load_tokenizer
 from clearhead.training.durable import digest_of, write_file
 from clearhead.training.tensorfile import tensor_pieces
 from clearhead.training.weights import weights_of
 
 WEIGHTS, TOKENIZERS = "model.safetensors", "tokenizer"
+PIECES = ("pieces.json", "shared.json", "source.json")  # the names under which tasks keep the tokenizer of their input
 UNTOLD = ("subword_dropout", "subword_samples")  # how training texts were cut at random is no property of a model
 
 
@@ -31,6 +34,11 @@ class Origin(ABC):
 
     config: ModelConfig
     task: str | None  # that it was trained for; None where that is not ours to say
+
+    @property
+    @abstractmethod
+    def symbols(self) -> Symbols:
+        """The special symbols of what it reads."""
 
     @abstractmethod
     def reading(self) -> dict[str, Table]:
@@ -53,6 +61,12 @@ class FinishedRun(Origin):
     run: RunFolder
     config: ModelConfig
     task: str | None
+
+    @property
+    def symbols(self) -> Symbols:
+        """Those of its tokenizer; the house's where words are whole."""
+        names = [name for name in PIECES if (self.run.path / TOKENIZERS / name).is_file()]
+        return load_tokenizer(self.run.path / TOKENIZERS / names[0]).symbols if names else HOUSE
 
     def reading(self) -> dict[str, Table]:
         """As its recipe says."""
@@ -85,6 +99,13 @@ class PublishedModel(Origin):
     directory: ModelDirectory
     config: ModelConfig
     task: str | None = None
+
+    @property
+    def symbols(self) -> Symbols:
+        """Those that its files name."""
+        return read_tokenizers(self.directory, (self.config.source_vocabulary, self.config.target_vocabulary))[
+            0
+        ].symbols
 
     def reading(self) -> dict[str, Table]:
         """Pieces, cut by a tokenizer that no recipe describes."""

@@ -23,9 +23,10 @@ from clearhead.recipes.recipe_model import Table, completed
 from clearhead.recipes.schema import COUNTED, Recipe
 from clearhead.recipes.table import RECIPES
 from clearhead.recipes.vectors import VectorRecipe
-from clearhead.service.origin import WEIGHTS, open_origin
+from clearhead.service.origin import PIECES, WEIGHTS, open_origin
 from clearhead.service.run_folder import RunFolder, write_text
 from clearhead.strict_json import read_json
+from clearhead.symbols import HOUSE
 from clearhead.text.foreign import load_tokenizer
 from clearhead.text.tokenizer import Tokenizer
 from clearhead.text.words import WordVocabulary
@@ -34,9 +35,9 @@ from clearhead.training.tensorfile import read_tensors
 from clearhead.training.weights import weights_of
 
 FOLDER, PAGE = "start", "start.json"
-PIECES = ("pieces.json", "shared.json", "source.json")  # the names under which tasks keep the tokenizer of their input
 WORDS = "words.json"
 OF_INPUT = frozenset({"ngram_buckets", "input_width"})  # sizes of a model that follow from how its input is read
+UNPOOLED = frozenset({"tagging", "vector-tagging"})
 READING = frozenset({"tagging", "classification", "multilabel"})  # tasks whose recipes say how words or texts are read
 
 
@@ -141,6 +142,11 @@ def complete(recipe: Recipe, run: RunFolder | None = None) -> Recipe:
         return recipe
     inherited = inherit(origin, recipe.task) if start is None else start.facts["decides"]
     given = recipe.model_dump(exclude_unset=True, by_alias=True)
+    if start is None and recipe.model.token_dropout and open_origin(origin).symbols != HOUSE:
+        raise ConfigurationError(
+            f"model.token_dropout = {recipe.model.token_dropout} makes tokens the unknown one of our own vocabularies, "
+            f"but the one in {origin} has another; leave it at 0"
+        )
     return parse_recipe(completed(given, inherited, origin), where="the recipe")
 
 
@@ -159,7 +165,12 @@ def inherit(origin: str, task: str) -> dict[str, Table]:
             f"model.from: the task {task} needs a model that reads {kinds[0]}, but the one in {origin} reads {kinds[1]}"
         )
     config = config_for(source, schema.ARCHITECTURES[0], f"the task {task}", origin)
-    dropped = set(COUNTED) | OF_INPUT | ({"pooling"} if config.pooling == "none" or task == "tagging" else set())
+    if not vectors and task not in READING and found.symbols != HOUSE:
+        raise ConfigurationError(
+            f"model.from: the task {task} writes with the special symbols of our own vocabularies, but the one in "
+            f"{origin} has others; tagging, classification and multilabel can start from it"
+        )
+    dropped = set(COUNTED) | OF_INPUT | ({"pooling"} if config.pooling == "none" or task in UNPOOLED else set())
     tables = {} if vectors else found.reading()
     if task not in READING:
         tables.pop("input", None)
