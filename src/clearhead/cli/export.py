@@ -14,7 +14,7 @@ class ExportOptions:
     """Which run, for whom, and where to."""
 
     run: Annotated[Path, typer.Argument(help="A finished run folder.")]
-    to: Annotated[str, typer.Option("--to", help='For whom: "huggingface" or "ctranslate2".')]
+    to: Annotated[str, typer.Option("--to", help='For whom: "huggingface", "ctranslate2" or "onnx".')]
     out: Annotated[Path, typer.Option("--out", help="The folder to make; it must be absent or empty.")]
     family: Annotated[
         str | None, typer.Option("--family", help="As which family of models; the first that fits when not given.")
@@ -22,7 +22,7 @@ class ExportOptions:
 
 
 def export(options: ExportOptions) -> None:
-    """Write a run as others read it: a model of Hugging Face, or of CTranslate2."""
+    """Write a run as others read it: a model of Hugging Face, of CTranslate2, or ONNX files."""
     from clearhead.service.export import export as export_run
 
     written = export_run(options.run, options.to, options.out, family=options.family)

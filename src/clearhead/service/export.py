@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clearhead.errors import ConfigurationError, RunError, nearest
 from clearhead.service.ctranslate2_model import ctranslate2
+from clearhead.service.onnx_model import onnx
 from clearhead.service.published import Files, Written, huggingface
 from clearhead.service.run_folder import RunFolder
 from clearhead.training.durable import make_folder, publish_folder, remove, unfinished, write_file
@@ -19,6 +20,7 @@ from clearhead.training.durable import make_folder, publish_folder, remove, unfi
 TARGETS: dict[str, Callable[[RunFolder, str | None], Written]] = {
     "huggingface": huggingface,
     "ctranslate2": ctranslate2,
+    "onnx": onnx,
 }
 
 

@@ -1,0 +1,185 @@
+"""A run as ONNX files: an encoder's whole way to its answer, a decoder's one step, beside the tokenizers they need.
+
+    encoder only        model.onnx: ids, mask → states, and logits where there is a head
+    decoder only        step.onnx: ids, keys, values → logits, new_keys, new_values
+    encoder–decoder     encoder.onnx: ids, mask → states, cross_keys, cross_values
+                        step.onnx: ids, keys, values, cross_keys, cross_values, mask → logits, new_keys, new_values
+
+Every dimension of inputs may vary but layers, heads and widths. ``onnx.json`` says what goes in and comes out, and the
+numbers of the special symbols. What these files cannot hold is refused by the setting's name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from clearhead.errors import ConfigurationError
+from clearhead.models.config import ModelConfig
+from clearhead.service.load import load
+from clearhead.service.onnx_decoder import Memory, Step
+from clearhead.service.onnx_graph import Graph, Size
+from clearhead.service.onnx_layers import Layers
+from clearhead.service.published import Written
+from clearhead.service.run_folder import RunFolder
+
+Described = dict[str, tuple[str, tuple[Size, ...]]]  # by name: the kind of number, the dimensions
+File = tuple[bytes, Described, Described]
+ONLY: dict[str, tuple[object, ...]] = {
+    "body": ("transformer",),
+    "score": ("scaled_dot", "dot"),
+    "normalizer": ("softmax",),
+    "norm": ("layer", "rms"),
+    "positions": ("sinusoidal", "sinusoidal_halves", "learned", "none"),
+    "window": (None,),
+    "mask_self": (False,),
+    "kept_heads": (None,),
+    "query_key_norm": (False,),
+    "input_width": (None,),
+    "ngram_buckets": (0,),
+    "pooling": ("none", "mean", "first"),
+}
+
+
+def onnx(run: RunFolder, family: str | None) -> Written:
+    """The run as ONNX files.
+
+    Raises:
+        ConfigurationError: the model has a part that is not written as ONNX; the setting is named.
+        MissingExtraError: the package onnx is not installed.
+        RunError: the run is not finished, or damaged.
+    """
+    if family is not None:
+        raise ConfigurationError(f"--family goes with --to huggingface; got {family!r} with --to onnx")
+    config = run.card().model
+    check(config)
+    model = load(run.path, device="cpu").model
+    made = MAKERS[config.architecture](model, config)
+    files: dict[str, Sequence[bytes | memoryview]] = {name: [file] for name, (file, _, _) in made.items()}
+    told = {name: {"inputs": _told(inputs), "outputs": _told(outputs)} for name, (_, inputs, outputs) in made.items()}
+    files["onnx.json"] = [json.dumps({"files": told, "symbols": _symbols(run)}, indent=2).encode() + b"\n"]
+    files |= {f"tokenizer-{path.name}": [path.read_bytes()] for path in sorted((run.path / "tokenizer").glob("*.json"))}
+    return Written("ONNX", files)
+
+
+def check(config: ModelConfig) -> None:
+    """Refuse what is not written as ONNX.
+
+    Raises:
+        ConfigurationError: the first setting that is in the way is named, with what is possible.
+    """
+    for name, possible in ONLY.items():
+        if (value := getattr(config, name)) not in possible:
+            said = ", ".join(repr(each) for each in possible)
+            raise ConfigurationError(f"--to onnx: {name} must be {said}, but it is {value!r}")
+    if config.kv_heads != config.heads:
+        raise ConfigurationError(f"--to onnx: key_value_heads must be {config.heads} here, but it is {config.kv_heads}")
+    if config.input.skip_padding or config.head.kind == "vocabulary":
+        name = "input.skip_padding" if config.input.skip_padding else 'head.kind = "vocabulary"'
+        raise ConfigurationError(f"--to onnx: {name} is not written; what comes before it is")
+
+
+def encoder_only(model: nn.Module, config: ModelConfig) -> dict[str, File]:
+    """ids, mask → states (B, T, W), and the logits of each token, or of the whole where states are pooled."""
+    graph = Graph()
+    layers = Layers(graph, config)
+    states = layers.encoded("ids", "mask", model.get_submodule("encoder"))
+    outputs: Described = {graph.name(states, "states"): ("float", ("batch", "length", config.width))}
+    read = states if config.pooling == "none" else graph.name(pooled(graph, states, config.pooling), "pooled")
+    if config.pooling != "none":
+        outputs["pooled"] = ("float", ("batch", config.width))
+    if config.head.kind == "classes":
+        shape: tuple[Size, ...] = ("batch", "length") if config.pooling == "none" else ("batch",)
+        outputs[graph.name(layers.linear(read, model.get_submodule("output")), "logits")] = (
+            "float",
+            (*shape, config.classes),
+        )
+    return {"model.onnx": _file(graph, "encoder", _source("length"), outputs)}
+
+
+def pooled(graph: Graph, states: str, pooling: str) -> str:
+    """The mean of the real states, or the first of them; 0 where nothing is real."""
+    real = graph.op("Cast", "mask", attributes={"to": graph.onnx.TensorProto.FLOAT})
+    if pooling == "first":
+        place = graph.op("ArgMax", real, attributes={"axis": 1, "keepdims": 1})
+        length = graph.op("Squeeze", graph.op("Shape", "mask", attributes={"start": 1, "end": 2}))
+        first, by = (graph.op("Squeeze", graph.integers(number)) for number in (0, 1))
+        chosen = graph.op("Equal", place, graph.op("Range", first, length, by))
+        share = graph.op("Mul", real, graph.op("Cast", chosen, attributes={"to": graph.onnx.TensorProto.FLOAT}))
+    else:
+        count = graph.op("ReduceSum", real, graph.integers(1))
+        share = graph.op("Div", real, graph.op("Max", count, graph.number(1.0)))
+    return graph.op(
+        "Squeeze", graph.op("MatMul", graph.op("Unsqueeze", share, graph.integers(1)), states), graph.integers(1)
+    )
+
+
+def encoder_decoder(model: nn.Module, config: ModelConfig) -> dict[str, File]:
+    """The encoder with the keys and values of every layer's cross-attention, and the decoder's step."""
+    graph = Graph()
+    layers = Layers(graph, config)
+    states = layers.encoded("ids", "mask", model.get_submodule("encoder"))
+    blocks = [model.get_submodule(f"decoder.blocks.{number}") for number in range(config.decoder_layers)]
+    kept = [layers.key_value(states, block.get_submodule("cross_attention")) for block in blocks]
+    for name, of_layers in zip(("cross_keys", "cross_values"), zip(*kept, strict=True), strict=True):
+        stacked = [graph.op("Unsqueeze", each, graph.integers(0)) for each in of_layers]
+        graph.name(graph.op("Concat", *stacked, attributes={"axis": 0}), name)
+    graph.name(states, "states")
+    outputs: Described = {"states": ("float", ("batch", "source", config.width)), **_caches(config, "cross_", "source")}
+    encoder = _file(graph, "encoder", _source("source"), outputs)
+    return {"encoder.onnx": encoder, "step.onnx": step(model, config, crossing=True)}
+
+
+def decoder_only(model: nn.Module, config: ModelConfig) -> dict[str, File]:
+    """A language model's step; a prompt is a step of several tokens."""
+    return {"step.onnx": step(model, config, crossing=False)}
+
+
+def step(model: nn.Module, config: ModelConfig, *, crossing: bool) -> File:
+    """One step of the decoder, over a source or not."""
+    graph = Graph()
+    layers = Layers(graph, config)
+    cross = ("cross_keys", "cross_values", "mask") if crossing else None
+    states = Step(layers, model.get_submodule("decoder")).stream("ids", Memory("keys", "values", cross, [], []))
+    if config.head.scale != 1.0:
+        states = graph.op("Mul", states, graph.number(config.head.scale))
+    graph.name(layers.linear(states, model.get_submodule("output")), "logits")
+    inputs: Described = {"ids": ("int64", ("batch", "new")), **_caches(config, "", "past")}
+    if crossing:
+        inputs |= {**_caches(config, "cross_", "source"), "mask": ("bool", ("batch", "source"))}
+    outputs: Described = {"logits": ("float", ("batch", "new", config.target_vocabulary))}
+    return _file(graph, "step", inputs, outputs | _caches(config, "new_", "all"))
+
+
+MAKERS = {"encoder": encoder_only, "decoder": decoder_only, "encoder-decoder": encoder_decoder}
+
+
+def _source(length: str) -> Described:
+    return {"ids": ("int64", ("batch", length)), "mask": ("bool", ("batch", length))}
+
+
+def _caches(config: ModelConfig, prefix: str, length: str) -> Described:
+    widths = {"keys": config.head_width, "values": config.value_head_width}
+    room = (config.decoder_layers, "batch", config.heads, length)
+    return {f"{prefix}{name}": ("float", (*room, width)) for name, width in widths.items()}
+
+
+def _file(graph: Graph, name: str, inputs: Described, outputs: Described) -> File:
+    ends = [[graph.value(each, kind, shape) for each, (kind, shape) in side.items()] for side in (inputs, outputs)]
+    return graph.file(name, *ends), inputs, outputs
+
+
+def _told(side: Described) -> dict[str, Any]:
+    return {name: {"type": kind, "shape": list(shape)} for name, (kind, shape) in side.items()}
+
+
+def _symbols(run: RunFolder) -> dict[str, Any]:
+    """The numbers of the special symbols of what is read and of what is written, where tokenizers say so."""
+    names = [path.stem for path in (run.path / "tokenizer").glob("*.json")]
+    if not {"shared", "source"} & set(names):
+        return {}
+    sides = zip(("source", "target"), run.tokenizers(), strict=True)
+    return {side: tokenizer.symbols.model_dump(mode="json") for side, tokenizer in sides}
