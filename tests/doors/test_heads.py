@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ FEW = ("--samples", "20", "--examples", "10")
 
 
 def test_the_table_has_every_head_the_most_important_first(finished: Path, clearhead: Clearhead) -> None:
-    result = clearhead("heads", finished, *FEW, "--prune", 2)
+    result = clearhead("heads", finished, *FEW, "--prune", 2, "--no-keep")
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0] == "10 pairs of valid; loss, lower is better"
@@ -28,9 +29,13 @@ def test_the_table_has_every_head_the_most_important_first(finished: Path, clear
 
 def test_json_and_a_pruned_run(finished: Path, clearhead: Clearhead, tmp_path: Path) -> None:
     out = tmp_path / "smaller"
+    run = shutil.copytree(finished, tmp_path / "run")
     words = ("--metric", "exact_match", "--replace", "mean", "--slopes", "--prune", 3, "--out", out, "--json")
-    result = clearhead("heads", finished, *FEW, *words)
+    result = clearhead("heads", run, *FEW, *words)
     assert result.exit_code == 0, result.stderr
+    assert f"wrote {run / 'heads.json'}" in result.stderr
+    assert json.loads(result.stdout).items() <= json.loads((run / "heads.json").read_text(encoding="utf-8")).items()
+    assert not (out / "heads.json").exists()
     table = json.loads(result.stdout)
     assert {
         "data",
@@ -51,6 +56,15 @@ def test_json_and_a_pruned_run(finished: Path, clearhead: Clearhead, tmp_path: P
     assert f"wrote {out}" in result.stderr
     assert clearhead("verify", out).exit_code == 0
     assert clearhead("predict", out, stdin="1 2\n").exit_code == 0
+
+
+def test_a_folder_that_takes_no_file_is_no_failure(finished: Path, clearhead: Clearhead, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    (run / "heads.json").mkdir()  # a rename onto it is refused, to the superuser, too
+    result = clearhead("heads", run, *FEW, "--json")
+    assert result.exit_code == 0
+    assert len(json.loads(result.stdout)["heads"]) == 24
+    assert result.stderr.startswith("the result is not kept for the page: ") and result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

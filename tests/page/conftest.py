@@ -16,6 +16,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from clearhead.service.head_file import write_heads
+from clearhead.service.head_importance import head_importance
+from clearhead.service.run_folder import RunFolder
 from clearhead.service.serving import open_runs
 
 from ..server.running import running
@@ -53,9 +56,19 @@ class Visit:
 
 
 @pytest.fixture(scope="session")
-def service(every_kind: dict[str, Path]) -> Iterator[str]:
-    """Its address; the models are called as their tasks are."""
-    with running(open_runs([Path(f"{task}={run}") for task, run in every_kind.items()])) as found:
+def weighed(every_kind: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The translator once more, with what its heads are worth."""
+    run = Path(shutil.copytree(every_kind["translation"], tmp_path_factory.mktemp("weighed") / "run"))
+    write_heads(run, head_importance(run, examples=10, samples=50), RunFolder(run).card().weights_sha256)
+    return run
+
+
+@pytest.fixture(scope="session")
+def service(every_kind: dict[str, Path], weighed: Path) -> Iterator[str]:
+    """Its address; the models are called as their tasks are, and the one whose heads were weighed is ``weighed``."""
+    with running(
+        open_runs([Path(f"{task}={run}") for task, run in {**every_kind, "weighed": weighed}.items()])
+    ) as found:
         yield f"http://127.0.0.1:{found.port}"
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clearhead.inspection.measures import measure
+from clearhead.service.head_file import read_heads
 from clearhead.service.load import load
 from clearhead.service.looking.looker import Looker
 from clearhead.service.looking.points import points
@@ -47,6 +49,36 @@ def test_heads_in_numbers(visit: Visit, seen: Seen) -> None:
     page.locator("tr[data-attention='decoder.1.cross'][data-head='3']").click()
     visit.settle()
     assert page.locator(".title h2").text_content() == "decoder.1.crosshead 3"
+
+
+def test_what_heads_are_worth(visit: Visit, weighed: Path) -> None:
+    page = visit.go(model="translation", text=DIGITS, target=WORDS, view="table")
+    page.wait_for_selector(".table tbody tr")
+    assert "clearhead heads RUN" in page.locator(".worth").text_content()
+    assert page.locator("td[data-name=score]").count() == 0
+    report = read_heads(weighed)
+    assert report is not None
+    page = visit.go(model="weighed", text=DIGITS, target=WORDS, view="table")
+    page.wait_for_selector("td[data-name=score]")
+    said = page.locator(".worth").text_content()
+    assert "loss, lower is better, on 10 pairs of valid" in said
+    assert float(said.split(" with all heads")[0].split(", ")[-1].split(" (")[0]) == pytest.approx(
+        report.intact.value, rel=6e-4
+    )
+    for head in report.heads:
+        row = page.locator(f"tr[data-attention='{head.name}'][data-head='{head.head}']")
+        assert number(row.locator("[data-name=score]").text_content()) == pytest.approx(head.score, rel=6e-4)
+        cell = row.locator("[data-name=difference]")
+        told = [number(part.strip(" ()")) for part in re.split(r"[(…]", cell.text_content())]
+        wanted = [head.difference.value, head.difference.low, head.difference.high]
+        assert told == pytest.approx(wanted, rel=6e-3, abs=1e-9)
+        faint = "unsure" in cell.get_attribute("class")
+        assert faint == (head.difference.low <= 0 <= head.difference.high)
+    page.locator("[data-control=difference]").click()
+    rows = page.locator(".table tbody tr").evaluate_all("rows => rows.map(row => row.dataset)")
+    order = {(head.name, str(head.head)): head.difference.value for head in report.heads}
+    column = [order[row["attention"], row["head"]] for row in rows]
+    assert column == sorted(column, reverse=True)
 
 
 def test_two_texts_side_by_side(visit: Visit) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from clearhead.server.page_routes import FRAME
+from clearhead.service.head_file import write_heads
+from clearhead.service.head_importance import head_importance
 from clearhead.service.looking.frames import from_frame
+from clearhead.service.run_folder import RunFolder
 
 from .running import Service
 
@@ -79,4 +84,21 @@ def test_the_same_question_is_answered_from_what_is_kept(service: Service, key: 
     assert service.ask("GET", "/page/models/toy/history").json
     assert service.ask("GET", "/page/models/toy/recording").json == {"frames": []}
     assert service.ask("GET", "/page/models/toi/history").status == 422
+    assert service.ask("GET", "/page/models/toi/heads").status == 422
     assert service.ask("GET", "/page/models/toy/recording/maps?frame=0&sentence=0").status == 422
+
+
+def test_what_heads_are_worth_is_told_once_it_was_measured(service: Service, toy_run: Path) -> None:
+    assert service.ask("GET", "/page/models/toy/heads").json == {"heads": []}
+    report = head_importance(toy_run, metric="exact_match", examples=5, samples=10)
+    path = write_heads(toy_run, report, RunFolder(toy_run).card().weights_sha256)
+    try:
+        told = service.ask("GET", "/page/models/toy/heads").json
+        assert (told["metric"], told["unit"], told["count"]) == ("exact_match", "pairs", 5)
+        assert told["intact"] == asdict(report.intact)
+        assert told["heads"] == [asdict(head) for head in report.ranked()]
+        path.write_text("{", encoding="utf-8")
+        damaged = service.ask("GET", "/page/models/toy/heads")
+        assert damaged.status >= 400 and "heads.json" in damaged.message
+    finally:
+        path.unlink()

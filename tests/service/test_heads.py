@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from clearhead.recipes.read import read_recipe
 from clearhead.service.account import costs
 from clearhead.service.bootstrap import Interval
 from clearhead.service.evaluate import evaluate_run
+from clearhead.service.head_file import HEADS, read_heads, write_heads
 from clearhead.service.head_importance import HeadWorth, Question, Weighing, head_importance, trial_of_run
 from clearhead.service.load import load
 from clearhead.service.prune import by_attention, chosen_heads, prune_heads, prune_run
@@ -82,6 +84,32 @@ def test_a_head_that_always_says_the_same_is_worth_nothing_but_its_mean(finished
     assert (zero.name, zero.head) == ("encoder.1.self", 2)
     assert abs(zero.worth) > 1e-3
     assert mean.worth == pytest.approx(0.0, abs=1e-5)
+
+
+def test_what_heads_are_worth_is_kept_for_these_weights_alone(run: Path) -> None:
+    assert read_heads(run) is None
+    predictor = load(run)
+    weighing = Weighing(predictor.model, trial_of_run(run, predictor), Question(samples=20, examples=3))
+    worths = list(weighing.heads())
+    endless = Interval(1.0, 0.5, float("inf"))
+    worths[5] = replace(worths[5], difference=endless, worth=float("nan"), slope=0.25)
+    report = weighing.report(worths, list(weighing.curve(worths, 2)))
+    folder = RunFolder(run)
+    digest = folder.card().weights_sha256
+    assert write_heads(run, report, digest) == run / HEADS
+    kept = read_heads(run)
+    assert kept is not None
+    assert repr(kept) == repr(replace(report, heads=tuple(report.ranked()))).replace("inf", "nan")
+    table = json.loads((run / HEADS).read_text(encoding="utf-8"))
+    plain = json.loads(json.dumps(report.as_dict()))
+    assert set(table) == set(plain) | {"format", "unit", "weights_sha256"}
+    assert table["unit"] == "pairs" and table["pairs"] == 3
+    write_heads(run, report, "0" * 64)  # as after more training
+    assert read_heads(run) is None
+    for damage in ({"heads": [{"name": "a"}]}, {"intact": 3}, {"format": "x"}, {"unit": "rows"}, {"heads": [1]}):
+        (run / HEADS).write_text(json.dumps(table | damage), encoding="utf-8")
+        with pytest.raises(RunError, match=r"heads\.json is damaged: expected what clearhead heads writes"):
+            read_heads(run)
 
 
 def test_fewer_examples_are_a_choice_by_the_seed(finished: Path) -> None:

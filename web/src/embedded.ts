@@ -2,12 +2,13 @@
 // questions as the service, as far as the file goes.
 
 import { readFrame, type Frame } from "./frames";
-import type { Look, Measure, Model, PictureFacts, Points, Question, Recording, Series, Source, StepFacts } from "./source";
+import type { Look, Measure, Model, PictureFacts, Points, Question, Recording, Series, Source, StepFacts, Worths } from "./source";
 
 interface Packed {
   model: Model;
   look: Look;
   measures: Measure[];
+  worths: Worths;
   /** Frames in base64 of gzip: small maps by attention, whole maps by attention and head. */
   small: Record<string, string>;
   whole: Record<string, string>;
@@ -67,6 +68,10 @@ export class InFile implements Source {
 
   measures(): Promise<Measure[]> {
     return Promise.resolve(this.packed.measures);
+  }
+
+  worths(): Promise<Worths> {
+    return Promise.resolve(this.packed.worths);
   }
 
   steps(): Promise<Frame<StepFacts>> {

@@ -97,6 +97,28 @@ export interface Measure {
   values: Record<string, number | null>;
 }
 
+export interface Interval {
+  value: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+/** What `clearhead heads` found: of each head the score without it, and how that differs from the whole model's. */
+export interface Weighed {
+  data: string;
+  unit: string;
+  count: number;
+  metric: string;
+  higher_is_better: boolean;
+  replace: "zero" | "mean";
+  confidence: number;
+  intact: Interval;
+  heads: { name: string; head: number; score: number | null; difference: Interval }[];
+}
+
+/** The same, or no heads where nothing was measured. */
+export type Worths = Weighed | { heads: [] };
+
 export interface Recording {
   frames: {
     update: number;
@@ -121,6 +143,7 @@ export interface Source {
   measures(key: string): Promise<Measure[]>;
   history(model: string): Promise<Series[]>;
   recording(model: string): Promise<Recording>;
+  worths(model: string): Promise<Worths>;
   moment(model: string, frame: number, sentence: number): Promise<Frame<object>>;
   positions(model: string): Promise<Frame<PictureFacts>>;
 }
@@ -181,6 +204,10 @@ export class Service implements Source {
 
   recording(model: string): Promise<Recording> {
     return this.json(`page/models/${encodeURIComponent(model)}/recording`);
+  }
+
+  worths(model: string): Promise<Worths> {
+    return this.json(`page/models/${encodeURIComponent(model)}/heads`);
   }
 
   moment(model: string, frame: number, sentence: number): Promise<Frame<object>> {

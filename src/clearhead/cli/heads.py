@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from clearhead.errors import ConfigurationError
+from clearhead.errors import ConfigurationError, RunError
 
 if TYPE_CHECKING:
     from clearhead.service.bootstrap import Interval
@@ -46,6 +46,7 @@ class HeadsOptions:
     prune: Annotated[int, typer.Option(metavar="N", help="Take away the N least important heads, one by one.")] = 0
     out: Annotated[Path | None, typer.Option(help="Save the model without these N heads as a run of its own.")] = None
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
+    keep: Annotated[bool, typer.Option(help="Write the result into the run folder, where the page reads it.")] = True
 
 
 def heads(options: HeadsOptions) -> None:
@@ -53,10 +54,12 @@ def heads(options: HeadsOptions) -> None:
     from clearhead.service.head_importance import Question, Weighing, trial_of_run
     from clearhead.service.load import load
     from clearhead.service.prune import by_attention, chosen_heads, prune_run
+    from clearhead.service.run_folder import RunFolder
 
     if options.out is not None and options.prune < 1:
         raise ConfigurationError("--out is where the pruned model goes: say how many heads to take away with --prune N")
     predictor = load(options.run)
+    weights = RunFolder(options.run).card().weights_sha256
     asked = Question(options.metric, options.replace, options.samples, options.seed, options.examples, options.slopes)
     weighing = Weighing(predictor.model, trial_of_run(options.run, predictor, options.data), asked)
     worths = list(_told("heads", weighing.heads(), weighing.count))
@@ -67,9 +70,21 @@ def heads(options: HeadsOptions) -> None:
         typer.echo(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
         _show(report)
+    if options.keep:
+        _keep(options.run, report, weights)
     if options.out is not None:
         prune_run(options.run, by_attention(gone), options.out)
         typer.echo(f"wrote {options.out}", err=True)
+
+
+def _keep(run: Path, report: HeadReport, weights: str | None) -> None:
+    """Leave the result where the page reads it; a folder that may not be written to is no failure."""
+    from clearhead.service.head_file import write_heads
+
+    try:
+        typer.echo(f"wrote {write_heads(run, report, weights)}, which the page of clearhead look shows", err=True)
+    except RunError as error:
+        typer.echo(f"the result is not kept for the page: {error}", err=True)
 
 
 def _told(what: str, found: Iterable[T], count: int) -> Iterator[T]:

@@ -130,6 +130,10 @@ def _add_models(routes: APIRouter, looker: Looker, read: Read[Any]) -> None:
     async def recording(name: str) -> Response:
         return told_as_json(await read(lambda: looker.recording(name)))
 
+    @routes.get("/models/{name}/heads")
+    async def heads(name: str) -> Response:
+        return told_as_json(await read(lambda: looker.worths(name)))
+
     @routes.get("/models/{name}/recording/maps")
     async def moment(name: str, frame: Place, sentence: Place) -> Response:
         found = await read(lambda: looker.moment(name, frame, sentence))

@@ -19,6 +19,7 @@ from clearhead.errors import ConfigurationError
 from clearhead.inspection.ablate import network_of
 from clearhead.models.account import account
 from clearhead.models.pruning import without
+from clearhead.service.head_file import HEADS
 from clearhead.service.head_importance import HeadWorth
 from clearhead.service.load import load
 from clearhead.service.recording import LINES, MAPS
@@ -29,7 +30,7 @@ from clearhead.training.tensorfile import tensor_pieces
 from clearhead.training.weights import weights_of
 
 Model = TypeVar("Model")
-OF_TRAINING = {"checkpoints", "corpus", "metrics.jsonl", "report.json", "tensorboard", LINES, MAPS}
+OF_TRAINING = {"checkpoints", "corpus", "metrics.jsonl", "report.json", "tensorboard", LINES, MAPS, HEADS}
 WRITTEN = {"recipe.toml", "config.json", "model.safetensors"}
 
 

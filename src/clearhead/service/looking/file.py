@@ -23,7 +23,7 @@ import numpy as np
 from clearhead.errors import ConfigurationError, RunError
 from clearhead.inspection.record import AttentionRecord
 from clearhead.service.looking.frames import finite, to_frame
-from clearhead.service.looking.looker import Lookable, facts_of
+from clearhead.service.looking.looker import Lookable, facts_of, worths_of
 from clearhead.service.looking.maps import as_bytes, blocks, small_maps
 from clearhead.service.looking.measures import measures
 from clearhead.service.looking.request import Asked
@@ -60,6 +60,7 @@ def page_of(model: Lookable, seen: Seen, most_bytes: int = MOST_BYTES) -> str:
     parts = _bundle()
     data: dict[str, Any] = {"model": {**facts_of(model), "name": seen.asked.model}, "look": told(seen)}
     data["measures"] = [asdict(each) for each in measures(seen)]
+    data["worths"] = worths_of(model.run)
     data["small"] = {name: _packed(small_maps(record, SMALL)) for name, record in seen.records.items()}
     room = most_bytes - len(json.dumps(finite(data))) - sum(map(len, parts.values())) - 10_000
     data["whole"], left_out = _whole(seen, room)

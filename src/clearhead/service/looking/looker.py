@@ -7,7 +7,7 @@ whoever shares a model among threads calls it where nobody else does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from clearhead.errors import ClearheadError, ConfigurationError, nearest
 from clearhead.inspection.capture import attention_names
 from clearhead.models.account import account
+from clearhead.service.head_file import read_heads
 from clearhead.service.looking.history import Series, history
 from clearhead.service.looking.maps import Floats, small_maps
 from clearhead.service.looking.positions import Picture, pictures
@@ -118,6 +119,10 @@ class Looker:
         run = self.model(name).run
         return read_recording(run).as_dict() if has_recording(run) else {"frames": []}
 
+    def worths(self, name: str) -> dict[str, Any]:
+        """What ``clearhead heads`` found about a model's heads, as plain data; no heads where nobody asked it."""
+        return worths_of(self.model(name).run)
+
     def moment(self, name: str, frame: int, sentence: int) -> dict[str, NDArray[np.float16]]:
         """The maps (H, T, S) of one sentence at one moment of that recording, by attention.
 
@@ -142,6 +147,16 @@ class Looker:
 def has_recording(run: Path) -> bool:
     """Whether the heads of this run were recorded while it was trained."""
     return (run / LINES).is_file()
+
+
+def worths_of(run: Path) -> dict[str, Any]:
+    """What is kept in a run folder about the worth of its heads, as plain data; no heads where nothing is.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    report = read_heads(run)
+    return {"heads": []} if report is None else asdict(report)
 
 
 def facts_of(model: Lookable) -> dict[str, Any]:
