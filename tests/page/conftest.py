@@ -72,9 +72,9 @@ def service(every_kind: dict[str, Path], weighed: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{found.port}"
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Debian's Chromium, driven by Playwright."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, driven by Playwright, whose event loop holds this thread until the module is done."""
     found = shutil.which("chromium")
     try:
         from playwright.sync_api import sync_playwright
