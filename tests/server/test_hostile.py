@@ -222,13 +222,16 @@ def test_no_line_of_the_log_holds_what_a_user_wrote(toy: Served, caplog: pytest.
         "canary-51",
         [{"inputs": ["{}"]}, {"inputs": [["{}"]]}, {"{}": 1}, {"inputs": ["1"], "decoding": "{}"}],
     )
+    other = {"X-Other": canary, "User-Agent": canary, "Cookie": canary}
     with caplog.at_level("INFO"), running([toy]) as service:
-        for body in bodies:
-            service.ask("POST", f"{PATH}?{canary}", json.dumps(body).replace("{}", canary).encode())
-        service.ask("GET", f"/{canary}", headers={"X-Other": canary, "User-Agent": canary, "Cookie": canary})
-        service.ask("POST", f"/v1/models/{canary}/predict", {"inputs": [canary]})
+        replies = [
+            service.ask("POST", f"{PATH}?{canary}", json.dumps(body).replace("{}", canary).encode()) for body in bodies
+        ]
+        replies += [service.ask("GET", f"/{canary}", headers=other)]
+        replies += [service.ask("POST", f"/v1/models/{canary}/predict", {"inputs": [canary]})]
     lines: list[Any] = [(record.msg, getattr(record, "facts", None), record.exc_text) for record in caplog.records]
-    assert len([line for line in lines if line[0] == "request"]) == len(bodies) + 2
+    noted = [facts["id"] for event, facts, _ in lines if event == "request"]  # and the last one of another service
+    assert [noted.count(reply.headers["x-request-id"]) for reply in replies] == [1] * 6
     assert canary not in repr(lines)
 
 
