@@ -91,6 +91,7 @@ class Peer:
             data_collator=self.library.DataCollatorWithPadding(self.tokenizer),
             callbacks=[clock],
         )
+        trainer.remove_callback(self.library.PrinterCallback)  # it writes where this process answers
         trainer.train()
         return {"rate": updates * TEXTS / clock.seconds, "texts": updates * TEXTS, "seconds": clock.seconds}
 
