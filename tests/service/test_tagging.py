@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from clearhead.errors import RunError
 from clearhead.recipes.read import read_recipe
@@ -84,3 +85,10 @@ def test_damaged_files_of_a_run_are_named(
     with pytest.raises(RunError) as caught:
         load(copy)
     assert said in str(caught.value)
+
+
+def test_logits_and_states_have_the_shapes_of_the_contract(run: Path) -> None:
+    tagger, ids = load(run), torch.tensor([[4, 5, 6]])
+    assert tagger.config.ngram_buckets > 0
+    assert tagger.logits(ids).shape == (1, 3, len(tagger.task.names))
+    assert tagger.states(ids).shape == (1, 3, 32)

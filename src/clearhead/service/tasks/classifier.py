@@ -6,13 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from clearhead.errors import ConfigurationError, DataError
-from clearhead.inspection.inspection import MAX_FULL, Choice, Inspection, inspect_forward
-from clearhead.models.config import ModelConfig
-from clearhead.models.encoder_only import EncoderOnly
+from clearhead.service.tasks.encoder_face import EncoderFace, Reading
 from clearhead.service.tasks.task import View
 from clearhead.service.texts import listed
 from clearhead.tasks.classification import Classification, Classified
@@ -64,22 +59,13 @@ class ClassAnswer:
 
 
 @dataclass(frozen=True, eq=False)
-class Classifier:
+class Classifier(EncoderFace[str]):
     """A trained encoder with one answer a text, and the task that knows words and labels."""
 
-    model: EncoderOnly
+    NO_TARGET = "a classification has no target side: give the text alone"
+
     task: Classification
     separator: str = ","
-
-    @property
-    def config(self) -> ModelConfig:
-        """Sizes and choices of the model."""
-        return self.model.config
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model lives."""
-        return self.model.output_weight.device
 
     @property
     def longest(self) -> int:
@@ -104,46 +90,14 @@ class Classifier:
             self._answer(text, found) for text, found in zip(texts, self.task.classify(self.model, texts), strict=True)
         ]
 
-    def speller(self, text: object) -> None:
-        """Answers are not written token by token."""
-
-    def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
-        """Scores (B, C) of every label for ids (B, P) that begin with the start symbol; n-grams are left out."""
-        _refuse_target(target_ids)
-        with torch.inference_mode():
-            return self.model.logits(ids, mask=mask, ngrams=self._no_ngrams(ids))
-
-    def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """The encoder's last layer (B, P, W) for ids (B, P) that begin with the start symbol; n-grams are left out."""
-        with torch.inference_mode():
-            return self.model.states(ids, mask=mask, ngrams=self._no_ngrams(ids))
-
-    def inspect(
-        self,
-        text: str,
-        target: str | None = None,
-        *,
-        layers: Sequence[int] | None = None,
-        heads: Sequence[int] | None = None,
-        max_full: int = MAX_FULL,
-    ) -> Inspection:
-        """Every attention over one text, by name; the first position is the start symbol's, or its like's.
-
-        ``layers`` and ``heads`` (from 0) keep only those; maps of up to ``max_full`` rows and columns are given whole,
-        longer ones as summary and by rectangle.
-        """
-        _refuse_target(target)
+    def reading(self, text: str) -> Reading:
+        """The first position is the start symbol's, or its like's."""
         if not text.strip():
             raise ConfigurationError("there is nothing to look at: the text is empty")
         ((_, batch),) = self.task.batches([text])
         batch = batch.to(self.device)
-        shown = self.task.reader.shown(text, self.longest)
-        return inspect_forward(
-            self.model,
-            lambda: self.model.logits(batch.ids, ngrams=batch.ngrams),
-            shown,
-            shown,
-            choice=Choice(layers, heads, max_full),
+        return Reading(
+            lambda: self.model.logits(batch.ids, ngrams=batch.ngrams), self.task.reader.shown(text, self.longest)
         )
 
     def view(self, text: str, target: str | None = None) -> View:
@@ -154,9 +108,6 @@ class Classifier:
         ordered = sorted(zip(self.task.names, found.probabilities, strict=False), key=lambda pair: -pair[1])
         return ClassAnswer(text, found, dict(ordered), self.separator)
 
-    def _no_ngrams(self, ids: Tensor) -> Tensor | None:
-        return ids.new_zeros((*ids.shape, 1)) if self.config.ngram_buckets else None
-
 
 def _checked(texts: list[str]) -> list[str]:
     for number, text in enumerate(texts, start=1):
@@ -165,8 +116,3 @@ def _checked(texts: list[str]) -> list[str]:
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             raise DataError(f"text {number} of {len(texts)} holds a lone surrogate, which is no character of Unicode")
     return texts
-
-
-def _refuse_target(target: object) -> None:
-    if target is not None:
-        raise ConfigurationError("a classification has no target side: give the text alone")

@@ -13,10 +13,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from clearhead.errors import ConfigurationError
-from clearhead.inspection.inspection import MAX_FULL, Choice, Inspection, inspect_forward
-from clearhead.models.config import ModelConfig
-from clearhead.models.encoder_only import EncoderOnly
 from clearhead.recipes.sentences import explain
+from clearhead.service.tasks.encoder_face import EncoderFace, Reading
 from clearhead.service.tasks.task import View
 from clearhead.service.texts import listed
 from clearhead.tasks.embedding import embed
@@ -48,22 +46,13 @@ class Embedding:
 
 
 @dataclass(frozen=True, eq=False)
-class Embedder:
+class Embedder(EncoderFace[str]):
     """An encoder, the tokenizer that came with it, and how its states become one vector."""
 
-    model: EncoderOnly
+    NO_TARGET = "an embedding has no target side: give the text alone"
+
     tokenizer: Tokenizer
     settings: EmbeddingSettings = USUAL
-
-    @property
-    def config(self) -> ModelConfig:
-        """Sizes and choices of the model."""
-        return self.model.config
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model lives."""
-        return next(self.model.parameters()).device
 
     @property
     def longest(self) -> int:
@@ -94,48 +83,14 @@ class Embedder:
             for text, vector, whole in zip(texts, vectors, cut, strict=True)
         ]
 
-    def speller(self, text: object) -> None:
-        """Answers are not written token by token."""
-
-    def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
-        """Scores (B, T, V) of every vocabulary entry at every position, where the model has that head.
-
-        Raises:
-            ConfigurationError: it has none.
-        """
-        _refuse_target(target_ids)
-        with torch.inference_mode():
-            return self.model.logits(ids, mask=mask)
-
-    def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """The encoder's last layer (B, T, W) for ids (B, T) with what surrounds a text."""
-        with torch.inference_mode():
-            return self.model.states(ids, mask=mask)
-
-    def inspect(
-        self,
-        text: str,
-        target: str | None = None,
-        *,
-        layers: Sequence[int] | None = None,
-        heads: Sequence[int] | None = None,
-        max_full: int = MAX_FULL,
-    ) -> Inspection:
-        """Every attention over one text, by name, what surrounds the text included; logits where there is a head.
-
-        ``layers`` and ``heads`` (from 0) keep only those; maps of up to ``max_full`` rows and columns are given whole,
-        longer ones as summary and by rectangle.
-        """
-        _refuse_target(target)
+    def reading(self, text: str) -> Reading:
+        """With what surrounds a text."""
         (cut,) = self.tokenizer.encode([text])
         read = self.tokenizer.symbols.surrounded(cut[: self.longest])
         if not read:
             raise ConfigurationError("there is nothing to look at: the text is empty")
-        shown = self.tokenizer.pieces(read)
         ids = torch.tensor([read], device=self.device)
-        return inspect_forward(
-            self.model, lambda: self._told(ids), shown, shown, choice=Choice(layers, heads, max_full)
-        )
+        return Reading(lambda: self._told(ids), self.tokenizer.pieces(read))
 
     def view(self, text: str, target: str | None = None) -> View:
         """One text looked at: where each position looked."""
@@ -162,8 +117,3 @@ class Embedder:
         if settings.pooling == "model" and self.config.pooling == "none":
             raise ConfigurationError('pooling = "model": this model has no pooling of its own; "mean" or "first"')
         return settings
-
-
-def _refuse_target(target: object) -> None:
-    if target is not None:
-        raise ConfigurationError("an embedding has no target side: give the text alone")

@@ -17,9 +17,7 @@ from torch import Tensor
 from clearhead.data.vector_batch import Vectors
 from clearhead.data.vectors import checked_vectors
 from clearhead.errors import ConfigurationError, DataError
-from clearhead.inspection.inspection import MAX_FULL, Choice, Inspection, inspect_forward
-from clearhead.models.config import ModelConfig
-from clearhead.models.encoder_only import EncoderOnly
+from clearhead.service.tasks.encoder_face import EncoderFace, Reading
 from clearhead.service.tasks.task import View
 from clearhead.tasks.vectors import Labelled, VectorLabels
 
@@ -61,21 +59,12 @@ class LabelAnswer:
 
 
 @dataclass(frozen=True, eq=False)
-class VectorLabeller:
+class VectorLabeller(EncoderFace[Any]):
     """A trained encoder of vectors, and the task that knows their scale and the labels."""
 
-    model: EncoderOnly
+    NO_TARGET = "labelling vectors has no target side: give the vectors alone"
+
     task: VectorLabels
-
-    @property
-    def config(self) -> ModelConfig:
-        """Sizes and choices of the model."""
-        return self.model.config
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model lives."""
-        return self.model.output_weight.device
 
     @property
     def longest(self) -> int:
@@ -103,41 +92,11 @@ class VectorLabeller:
         found = self.task.label(self.model, rows)
         return [LabelAnswer(labelled, len(row)) for labelled, row in zip(found, rows, strict=True)]
 
-    def speller(self, text: object) -> None:
-        """Answers are not written token by token."""
-
-    def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
-        """Scores (B, T, C) or (B, C) of every label for vectors (B, T, F) that are already scaled."""
-        _refuse_target(target_ids)
-        with torch.inference_mode():
-            return self.model.logits(ids, mask=mask)
-
-    def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """The encoder's last layer (B, T, W) for vectors (B, T, F) that are already scaled."""
-        with torch.inference_mode():
-            return self.model.states(ids, mask=mask)
-
-    def inspect(
-        self,
-        text: Any,
-        target: str | None = None,
-        *,
-        layers: Sequence[int] | None = None,
-        heads: Sequence[int] | None = None,
-        max_full: int = MAX_FULL,
-    ) -> Inspection:
-        """Every attention over one sequence, by name; vectors are shown by their numbers, from 1.
-
-        ``layers`` and ``heads`` (from 0) keep only those; maps of up to ``max_full`` rows and columns are given whole,
-        longer ones as summary and by rectangle.
-        """
-        _refuse_target(target)
+    def reading(self, text: Any) -> Reading:
+        """Vectors are shown by their numbers, from 1."""
         vectors = self._vectors(self.parse(text) if isinstance(text, str) else text, 1)[: self.longest]
         scaled = torch.from_numpy(self.task.scale(vectors))[None].to(self.device, self.model.output_weight.dtype)
-        shown = [str(number) for number in range(1, len(vectors) + 1)]
-        return inspect_forward(
-            self.model, lambda: self.model.logits(scaled), shown, shown, choice=Choice(layers, heads, max_full)
-        )
+        return Reading(lambda: self.model.logits(scaled), [str(number) for number in range(1, len(vectors) + 1)])
 
     def view(self, text: Any, target: str | None = None) -> View:
         """One sequence looked at: where each vector looked."""
@@ -157,8 +116,3 @@ class VectorLabeller:
         if reason:
             raise DataError(f"input {number}: {reason} ({detail})")
         return vectors
-
-
-def _refuse_target(target: object) -> None:
-    if target is not None:
-        raise ConfigurationError("labelling vectors has no target side: give the vectors alone")

@@ -7,17 +7,12 @@ word may hold spaces. A sentence longer than the limit is read in parts, and not
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from clearhead.errors import ConfigurationError, DataError
-from clearhead.inspection.inspection import MAX_FULL, Choice, Inspection, inspect_forward
-from clearhead.models.config import ModelConfig
-from clearhead.models.encoder_only import EncoderOnly
+from clearhead.service.tasks.encoder_face import EncoderFace, Reading
 from clearhead.service.tasks.task import View
 from clearhead.tasks.tagging import Tagged, Tagging
 
@@ -62,21 +57,12 @@ class TagAnswer:
 
 
 @dataclass(frozen=True, eq=False)
-class Tagger:
+class Tagger(EncoderFace[Sentence]):
     """A trained encoder with a tag for every word, and the task that knows words and tags."""
 
-    model: EncoderOnly
+    NO_TARGET = "tagging has no target side: give the sentence alone"
+
     task: Tagging
-
-    @property
-    def config(self) -> ModelConfig:
-        """Sizes and choices of the model."""
-        return self.model.config
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model lives."""
-        return self.model.output_weight.device
 
     @property
     def longest(self) -> int:
@@ -111,38 +97,8 @@ class Tagger:
         _check(sentences)
         return [self._answer(tagged) for tagged in self.task.tag(self.model, sentences)]
 
-    def speller(self, text: object) -> None:
-        """Answers are not written token by token."""
-
-    def logits(self, ids: Tensor, target_ids: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
-        """Scores (B, T, C) of every tag for ids (B, T), without n-grams; see ``model.logits`` for all there is."""
-        _refuse_target(target_ids)
-        with torch.inference_mode():
-            return self.model.logits(ids, mask=mask)
-
-    def states(self, ids: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """The encoder's last layer (B, T, W) for ids (B, T), without n-grams."""
-        with torch.inference_mode():
-            return self.model.states(ids, mask=mask)
-
-    def inspect(
-        self,
-        text: Sentence,
-        target: str | None = None,
-        *,
-        layers: Sequence[int] | None = None,
-        heads: Sequence[int] | None = None,
-        max_full: int = MAX_FULL,
-    ) -> Inspection:
-        """Every attention over one sentence, by name: ``encoder.0.self``. Of a long sentence, its first part.
-
-        ``layers`` and ``heads`` (from 0) keep only those; maps of up to ``max_full`` rows and columns are given whole,
-        longer ones as summary and by rectangle.
-
-        Raises:
-            ConfigurationError: a target, which tagging does not have, or no words.
-        """
-        _refuse_target(target)
+    def reading(self, text: Sentence) -> Reading:
+        """Of a long sentence, its first part; each position shows the piece, or the word, that stands there."""
         words = self.parse(text) if isinstance(text, str) else list(text)
         _check([words])
         work = next(self.task.batches([words]), None)
@@ -150,10 +106,9 @@ class Tagger:
             raise ConfigurationError("there is nothing to look at: the sentence has no words")
         batch, part = work.batch.to(self.device), work.where[0][1]
         shown = self.task.reader.shown(words[part])[: batch.ids.shape[1]]
-        forward: Callable[[], Tensor] = lambda: self.model.logits(  # noqa: E731
-            batch.ids, mask=batch.mask, ngrams=batch.ngrams, words=batch.words
+        return Reading(
+            lambda: self.model.logits(batch.ids, mask=batch.mask, ngrams=batch.ngrams, words=batch.words), shown
         )
-        return inspect_forward(self.model, forward, shown, shown, choice=Choice(layers, heads, max_full))
 
     def view(self, text: Sentence, target: str | None = None) -> View:
         """One sentence looked at: where each word looked in it."""
@@ -173,8 +128,3 @@ def _check(sentences: Sequence[Sequence[str]]) -> None:
                 )
             if not word.strip():
                 raise DataError(f"sentence {number}: word {place} is blank; expected a character that can be seen")
-
-
-def _refuse_target(target: object) -> None:
-    if target is not None:
-        raise ConfigurationError("tagging has no target side: give the sentence alone")
