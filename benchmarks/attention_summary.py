@@ -1,13 +1,14 @@
 """What it costs to look at attention: the fused forward, our summary, and the map that other tools keep, by length.
 
-    python benchmarks/attention_summary.py [--threads N] [--longest 131072]
+    python benchmarks/attention_summary.py [--threads N] [--lengths 8192 131072]
 
 Attention of one sequence, width 64 a head. The map's way is that of tools that return attention weights: scores,
 softmax, product with the values, then the same quantities from the kept map. It is left out where it would not fit.
 Each row is a process of its own, and the map's another: memory is what the process's peak rises by while a summary (a
 map) is made for the first time; then come rounds in turn, summary, fused, summary, fused …: the median of their times
 and of their ratios, and the ratio of the fastest, which other work on the machine disturbs least. Where a row has one
-round, the first time is the one that counts.
+round, the first time is the one that counts. With --lengths only these are measured; the other rows stay as they were
+recorded, and so do those of another number of threads.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from duel import peak_megabytes, write_result
+from duel import RESULTS, peak_megabytes, write_result
 
 from clearhead import masks
 from clearhead.mechanism.attention import attention_summary
 
+NAME = "attention-summary"
 WIDTH = 64
 # (length, heads, rounds): with the length the heads become fewer, so that a row takes minutes and not hours
 SIZES = [(1024, 8, 5), (2048, 8, 5), (4096, 8, 3), (8192, 8, 3), (16384, 8, 1), (32768, 2, 1), (131072, 1, 1)]
@@ -92,8 +94,8 @@ def ask(**request: Any) -> dict[str, Any]:
 def row(size: tuple[int, int, int], dtype: str, causal: bool, threads: int) -> dict[str, Any]:
     """One line of the table."""
     length, heads, rounds = size
-    case = {"length": length, "heads": heads, "dtype": dtype, "causal": causal}
-    ours = ask(**case, threads=threads, ways=["summary", "fused"], rounds=rounds)
+    case = {"length": length, "heads": heads, "dtype": dtype, "causal": causal, "threads": threads}
+    ours = ask(**case, ways=["summary", "fused"], rounds=rounds)
     mine, plain = ours["seconds"]["summary"], ours["seconds"]["fused"]
     line: dict[str, Any] = {
         **case,
@@ -107,7 +109,7 @@ def row(size: tuple[int, int, int], dtype: str, causal: bool, threads: int) -> d
     needed = MAP_COPIES * heads * length**2 * getattr(torch, dtype).itemsize / 1e6
     if needed > 0.5 * available_megabytes():
         return {**line, "map": f"left out: three maps of this size take {needed / 1000:.0f} GB"}
-    theirs = ask(**case, threads=threads, ways=["map"], rounds=2 if length < 8192 else 1)
+    theirs = ask(**case, ways=["map"], rounds=2 if length < 8192 else 1)
     return {
         **line,
         "map_seconds": round(min(theirs["seconds"]["map"]), 4),
@@ -122,25 +124,37 @@ def available_megabytes() -> float:
     return int(lines["MemAvailable"].split()[0]) / 1000
 
 
+def recorded() -> list[dict[str, Any]]:
+    """The rows of the result as it stands."""
+    path = RESULTS / f"{NAME}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
+
+
+def case_of(line: dict[str, Any]) -> tuple[Any, ...]:
+    """What a row was measured for."""
+    return tuple(line[name] for name in ("threads", "length", "heads", "dtype", "causal"))
+
+
 def main() -> None:
-    """Measure all lengths and write benchmarks/results/attention-summary.json."""
+    """Measure the lengths and write benchmarks/results/attention-summary.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--longest", type=int, default=SIZES[-1][0])
+    parser.add_argument("--lengths", type=int, nargs="+", choices=[size[0] for size in SIZES], metavar="N")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         print(json.dumps(worker(json.loads(arguments.worker))))
         return
-    rows = []
+    rows = {case_of(line): line for line in recorded()}
     for size in SIZES:
         for dtype in ("float32", "bfloat16"):
             for causal in (False, True):
-                if size[0] <= arguments.longest and (causal or size[0] < CAUSAL_ONLY):
-                    rows.append(row(size, dtype, causal, arguments.threads))
-                    print(rows[-1], file=sys.stderr, flush=True)
+                if (not arguments.lengths or size[0] in arguments.lengths) and (causal or size[0] < CAUSAL_ONLY):
+                    line = row(size, dtype, causal, arguments.threads)
+                    rows[case_of(line)] = line
+                    print(line, file=sys.stderr, flush=True)
     what = "attention of one sequence, 64 wide a head: the fused forward, the summary (8 largest weights), and the map"
-    write_result("attention-summary", {"what": what, "threads": arguments.threads, "rows": rows})
+    write_result(NAME, {"what": what, "rows": [rows[case] for case in sorted(rows)]})
 
 
 if __name__ == "__main__":
