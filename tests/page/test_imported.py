@@ -12,7 +12,7 @@ from clearhead.service.looking.seen import see
 from clearhead.service.serving import Served, open_runs
 
 from ..server.running import running
-from ..service.imported import TEXT, import_all
+from ..service.imported import ENCODER_DECODERS, FAMILIES, TEXT, import_all
 from .conftest import Visit
 
 
@@ -28,13 +28,14 @@ def service(served: list[Served]) -> Iterator[str]:
         yield f"http://127.0.0.1:{found.port}"
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_an_imported_model_shows_its_tokens_and_heads(visit: Visit, served: list[Served], family: str) -> None:
     (model,) = (each for each in served if each.name == family)
-    seen = see(model.predictor, model.task, Asked(family, TEXT))
-    page: Any = visit.go(model=family, text=TEXT, attention="encoder.1.self" if family == "bert" else "decoder.1.self")
+    given = {"target": "of May"} if family in ENCODER_DECODERS else {}
+    seen = see(model.predictor, model.task, Asked(family, TEXT, **given))
+    page: Any = visit.go(model=family, text=TEXT, attention=seen.attentions[-1].name, **given)
     assert page.locator(".strip:nth-child(1) .label").all_text_contents() == list(seen.sides["source"])
-    assert page.locator(".cell").count() == 6
+    assert page.locator(".cell").count() == 6 * (3 if family in ENCODER_DECODERS else 1)
     page.locator(".map canvas").focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")

@@ -1,4 +1,7 @@
-"""Runs of small random models as others publish them, imported: BERT, GPT-2 and Llama with tokenizers trained here."""
+"""Runs of small random models as others publish them, imported, with tokenizers trained here.
+
+BERT, GPT-2, Llama, and the encoder–decoders Marian, BART and T5.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ import torch
 
 from clearhead.service.import_pretrained import import_run
 
-from ..pretrained.test_tokenizer import bert, gpt2, llama
+from ..pretrained.test_tokenizer import bart, bert, gpt2, llama, marian, t5
 
 TEXT = "The 3rd of May in Deutschland"
+ENCODER_DECODERS = ("marian", "bart", "t5")
+FAMILIES = ("bert", "gpt2", "llama", *ENCODER_DECODERS)
 
 
 def import_all(folder: Path) -> dict[str, Path]:
     """Run folders by family."""
-    return {name: _imported(name, folder) for name in ("bert", "gpt2", "llama")}
+    return {name: _imported(name, folder) for name in FAMILIES}
 
 
 def _imported(name: str, folder: Path) -> Path:
@@ -37,6 +42,8 @@ def _model(name: str, folder: Path) -> Any:
         return transformers.BertModel(
             transformers.BertConfig(vocab_size=_words(folder / "vocab.txt"), max_position_embeddings=64, **sizes)
         )
+    if name in ENCODER_DECODERS:
+        return _encoder_decoder(transformers, name, folder)
     if name == "gpt2":
         gpt2(folder)
         return transformers.GPT2LMHeadModel(
@@ -50,6 +57,25 @@ def _model(name: str, folder: Path) -> Any:
             vocab_size=1700, num_key_value_heads=1, head_dim=8, max_position_embeddings=64, **sizes
         )
     )
+
+
+def _encoder_decoder(transformers: Any, name: str, folder: Path) -> Any:
+    if name == "t5":
+        t5(folder)
+        return transformers.T5ForConditionalGeneration(
+            transformers.T5Config(
+                vocab_size=1700, d_model=24, d_kv=8, d_ff=29, num_layers=2, num_heads=3, decoder_start_token_id=0
+            )
+        )
+    sizes: dict[str, Any] = {"d_model": 24, "max_position_embeddings": 64}
+    for side in ("encoder", "decoder"):
+        sizes |= {f"{side}_layers": 2, f"{side}_attention_heads": 3, f"{side}_ffn_dim": 29}
+    if name == "bart":
+        special = bart(folder)
+        return transformers.BartForConditionalGeneration(transformers.BartConfig(vocab_size=1700, **sizes | special))
+    special = marian(folder)
+    settings = transformers.MarianConfig(**sizes | special | {"vocab_size": special["pad_token_id"] + 1})
+    return transformers.MarianMTModel(settings)
 
 
 def _words(vocabulary: Path) -> int:
