@@ -20,7 +20,7 @@ from recipe_run import trained
 LORA = [
     "model.lora.rank=8",
     'model.lora.targets=["query", "key", "value", "output", "feedforward"]',
-    "training.learning_rate=0.002",
+    "training.learning_rate=0.001",
 ]
 
 

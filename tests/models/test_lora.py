@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.errors import ConfigurationError
+from clearhead.inspection.capture import inspecting
+from clearhead.mechanism.multihead import acting_weight
 from clearhead.models.build import build_model
 from clearhead.models.config import ModelConfig
 from clearhead.models.lora import adapt, adapter_weights, is_adapter, load_adapter, merged_weights
@@ -72,6 +74,21 @@ def test_merged_answers_as_adapted(kind: str) -> None:
     assert merged.keys() == names
     load_weights(plain, merged, "merged")
     torch.testing.assert_close(logits(plain, kind), adapted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_what_heads_add_has_the_adapters_in_it(kind: str) -> None:
+    model = built(kind)
+    adapt(model, settings(), seed=1)
+    moved(model)
+    with inspecting(model) as seen:
+        logits(model, kind)
+    for name, record in seen.records.items():
+        bias = 0 if record.output.bias is None else record.output.bias
+        with torch.no_grad():
+            together, whole = record.additions().sum(1) + bias, record.addition()
+        torch.testing.assert_close(together, whole, rtol=1e-12, atol=1e-12)
+        assert not torch.equal(acting_weight(record.output), record.output.weight), name
 
 
 def test_a_product_worked_by_hand() -> None:

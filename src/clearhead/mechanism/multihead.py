@@ -190,7 +190,13 @@ def join_heads(x: Tensor) -> Tensor:
 
 def value_up(output: nn.Linear, heads: int) -> Tensor:
     """W_o by head: (H, M, W); head h adds z_h @ value_up[h] to the residual stream, and a bias is added once."""
-    return torch.stack(output.weight.t().chunk(heads, dim=0))
+    return torch.stack(acting_weight(output).t().chunk(heads, dim=0))
+
+
+def acting_weight(projection: nn.Linear) -> Tensor:
+    """The one matrix that a projection comes to: its weight, ``merged()`` with what is beside it where something is."""
+    merged: Callable[[], Tensor] | None = getattr(projection, "merged", None)
+    return projection.weight if merged is None else merged()
 
 
 def of_heads(columns: Tensor, heads: int, chosen: Sequence[int]) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.errors import ShapeError
-from clearhead.mechanism.multihead import HeadSizes, value_up
+from clearhead.mechanism.multihead import HeadSizes, acting_weight, value_up
 from clearhead.mechanism.textbook import repeat_heads
 
 
@@ -27,7 +27,7 @@ def value_down(projection: nn.Linear, sizes: HeadSizes) -> tuple[Tensor, Tensor]
             f"a projection from {sizes.width} to at least {count} was expected (W and G · M), "
             f"got one from {projection.in_features} to {projection.out_features}"
         )
-    weight = projection.weight[-count:].view(1, sizes.groups, sizes.value, sizes.width).transpose(2, 3)
+    weight = acting_weight(projection)[-count:].view(1, sizes.groups, sizes.value, sizes.width).transpose(2, 3)
     values = weight.new_zeros(count) if projection.bias is None else projection.bias[-count:]
     bias = values.view(1, sizes.groups, 1, sizes.value)
     return repeat_heads(weight, sizes.heads)[0], repeat_heads(bias, sizes.heads)[0]
