@@ -72,6 +72,7 @@ def test_merged_answers_as_adapted(kind: str) -> None:
     assert not torch.allclose(adapted, before, atol=1e-2)
     merged = merged_weights(model)
     assert merged.keys() == names
+    assert torch.equal(logits(model, kind), adapted)  # merging made copies
     load_weights(plain, merged, "merged")
     torch.testing.assert_close(logits(plain, kind), adapted, rtol=1e-12, atol=1e-12)
 

@@ -60,7 +60,7 @@ class AdaptedLinear(nn.Linear):
 
     def merged(self) -> Tensor:
         """W + α/r · B A, computed in float64, in the dtype of W."""
-        weight = self.weight.detach().double()
+        weight = self.weight.detach().to(torch.float64, copy=True)
         for part in self.parts:
             product = self.up[part.name].detach().double() @ self.down[part.name].detach().double()
             weight[part.start : part.stop] += self.scale * product
