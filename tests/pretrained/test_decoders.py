@@ -9,10 +9,9 @@ from clearhead.generation.prompts import continue_prompts
 from clearhead.generation.settings import ContinuationSettings
 from clearhead.pretrained.directory import ModelDirectory
 from clearhead.pretrained.read import understand
+from clearhead.symbols import HOUSE
 
 from .originals import DECODERS, agree, saved, tokens
-
-SPECIAL = [0, 2, 3]  # padding, start, end: what the house's search never writes before an output is full
 
 
 @pytest.fixture(scope="module", params=DECODERS)
@@ -52,27 +51,42 @@ def test_cached_is_uncached(both) -> None:
     agree(torch.cat(steps, 1), ours.logits(ids)[:, 6:], tolerance=1e-5)
 
 
+lengths: set[int] = set()
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.7, 1.3])
 @pytest.mark.parametrize("beam", [1, 4])
-def test_the_same_tokens_greedily_and_by_beam_search(both, beam: int) -> None:
-    """Outputs of one length, which every search ranks alike; searches differ in when those that ended stop them."""
+def test_the_same_tokens_greedily_and_by_beam_search(both, beam: int, penalty: float) -> None:
+    """2 to 12 tokens; a dozen of the vocabulary's end an output, so that outputs of many lengths compete."""
     theirs, ours = both
     if not hasattr(theirs, "lm_head"):
         pytest.skip("a bare stack generates nothing")
+    symbols = HOUSE.model_copy(update={"ends": (3, *range(7, ours.config.target_vocabulary, 4))})
     prompts = tokens(3, 5)
-    settings = ContinuationSettings(beam=beam, sample=False, max_length=12, min_length=12, length_penalty=0.0)
-    found = continue_prompts(ours, prompts.tolist(), settings, context=23)
+    settings = ContinuationSettings(
+        beam=beam, beam_rule="steady", sample=False, min_length=2, max_length=12, length_penalty=penalty
+    )
+    found = continue_prompts(ours, prompts.tolist(), settings, context=23, symbols=symbols)
+    lengths.update(len(best.tokens) for best, *_ in found)
     wanted = theirs.generate(
         prompts,
         attention_mask=torch.ones_like(prompts),
         num_beams=beam,
         do_sample=False,
+        min_new_tokens=2,
         max_new_tokens=12,
-        min_new_tokens=12,
-        suppress_tokens=SPECIAL,
+        suppress_tokens=list(symbols.never),
+        eos_token_id=list(symbols.ends),
         pad_token_id=0,
-        length_penalty=0.0,
+        length_penalty=penalty,
     )
-    assert [list(best[0].tokens) for best in found] == wanted[:, 5:].tolist()
+    written = [[token for token in row if token not in (0, *symbols.ends)] for row in wanted[:, 5:].tolist()]
+    assert [list(best[0].tokens) for best in found] == written
+
+
+def test_outputs_of_many_lengths_did_compete() -> None:
+    """The negative control of the test above, which it follows."""
+    assert not lengths or len(lengths) > 3
 
 
 def test_greedy_search_ends_where_theirs_ends(both) -> None:
