@@ -12,6 +12,7 @@ from clearhead.pretrained.read import understand
 from clearhead.symbols import HOUSE
 
 from .originals import DECODERS, agree, saved, tokens
+from .searches import SEARCHES
 
 
 @pytest.fixture(scope="module", params=DECODERS)
@@ -54,31 +55,29 @@ def test_cached_is_uncached(both) -> None:
 lengths: set[int] = set()
 
 
-@pytest.mark.parametrize("penalty", [0.0, 0.7, 1.3])
-@pytest.mark.parametrize("beam", [1, 4])
-def test_the_same_tokens_greedily_and_by_beam_search(both, beam: int, penalty: float) -> None:
+@pytest.mark.parametrize("search", SEARCHES)
+def test_the_same_tokens_greedily_and_by_beam_search(both, search: str) -> None:
     """2 to 12 tokens; a dozen of the vocabulary's end an output, so that outputs of many lengths compete."""
     theirs, ours = both
     if not hasattr(theirs, "lm_head"):
         pytest.skip("a bare stack generates nothing")
     symbols = HOUSE.model_copy(update={"ends": (3, *range(7, ours.config.target_vocabulary, 4))})
     prompts = tokens(3, 5)
-    settings = ContinuationSettings(
-        beam=beam, beam_rule="steady", sample=False, min_length=2, max_length=12, length_penalty=penalty
-    )
+    mine, its = SEARCHES[search]
+    common = {"beam": 4, "beam_rule": "steady", "sample": False, "min_length": 2, "max_length": 12}
+    settings = ContinuationSettings.model_validate(common | mine)
     found = continue_prompts(ours, prompts.tolist(), settings, context=23, symbols=symbols)
     lengths.update(len(best.tokens) for best, *_ in found)
     wanted = theirs.generate(
         prompts,
         attention_mask=torch.ones_like(prompts),
-        num_beams=beam,
         do_sample=False,
         min_new_tokens=2,
         max_new_tokens=12,
         suppress_tokens=list(symbols.never),
         eos_token_id=list(symbols.ends),
         pad_token_id=0,
-        length_penalty=penalty,
+        **{"num_beams": 4} | its,
     )
     written = [[token for token in row if token not in (0, *symbols.ends)] for row in wanted[:, 5:].tolist()]
     assert [list(best[0].tokens) for best in found] == written

@@ -19,6 +19,7 @@ from clearhead.pretrained.read import Source, understand
 from clearhead.symbols import Symbols
 
 from .originals import transformers
+from .searches import SEARCHES
 
 WORDS, TARGETS = 61, 53
 SIDES = {"d_model": 30, "encoder_layers": 3, "decoder_layers": 2, "vocab_size": WORDS, "max_position_embeddings": 29}
@@ -126,10 +127,10 @@ def test_logits_states_and_cache_agree(name: str, tmp_path: Path) -> None:
 lengths: set[int] = set()
 
 
-@pytest.mark.parametrize("beam", [1, 4])
+@pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize("name", CASES)
 @torch.no_grad()
-def test_greedy_and_beams_write_the_same_tokens(name: str, beam: int, tmp_path: Path) -> None:
+def test_greedy_and_beams_write_the_same_tokens(name: str, search: str, tmp_path: Path) -> None:
     """2 to 14 tokens; a dozen of the vocabulary's end an output, so that outputs of many lengths compete."""
     theirs, (ids, mask, _) = saved(name, tmp_path), problem()
     ours: Any = read(tmp_path).build()
@@ -139,13 +140,14 @@ def test_greedy_and_beams_write_the_same_tokens(name: str, beam: int, tmp_path: 
     symbols = symbols.model_copy(update={"ends": (*symbols.ends, *range(10, TARGETS, 4))})
     bad: dict[str, Any] = {"bad_words_ids": [[1]]} if symbols.never else {}
     bad |= {"forced_bos_token_id": 0} if symbols.forced else {}
+    mine, its = SEARCHES[search]
+    its = its | ({"forced_eos_token_id": symbols.ends[0]} if "forced_eos_token_id" in its else {})
     wanted = theirs.generate(
-        ids, attention_mask=mask.long(), num_beams=beam, do_sample=False, length_penalty=0.7,
-        min_new_tokens=2, max_new_tokens=14, eos_token_id=list(symbols.ends), **bad,
+        ids, attention_mask=mask.long(), do_sample=False, min_new_tokens=2, max_new_tokens=14,
+        eos_token_id=list(symbols.ends), **{"num_beams": 4} | bad | its,
     )  # fmt: skip
-    settings = DecodingSettings(
-        beam=beam, beam_rule="steady", length_penalty=0.7, min_length=2, max_length=14, max_ratio=99.0
-    )
+    common = {"beam": 4, "beam_rule": "steady", "min_length": 2, "max_length": 14, "max_ratio": 99.0}
+    settings = DecodingSettings.model_validate(common | mine)
     found = generate(ours, [row[real].tolist() for row, real in zip(ids, mask, strict=True)], settings, symbols=symbols)
     lengths.update(len(best.tokens) for best, *_ in found)
     for (best, *_), row in zip(found, wanted.tolist(), strict=True):

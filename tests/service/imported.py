@@ -25,12 +25,16 @@ def import_all(folder: Path) -> dict[str, Path]:
     return {name: _imported(name, folder) for name in FAMILIES}
 
 
-def _imported(name: str, folder: Path) -> Path:
-    original = folder / f"{name}-published"
-    original.mkdir(parents=True)
+def published(name: str, folder: Path) -> Path:
+    """A small random model of the family in ``folder``, as transformers saves it, with a tokenizer."""
+    folder.mkdir(parents=True)
     torch.manual_seed(3)
-    _model(name, original).eval().save_pretrained(original)
-    import_run(original, folder / name)
+    _model(name, folder).eval().save_pretrained(folder)
+    return folder
+
+
+def _imported(name: str, folder: Path) -> Path:
+    import_run(published(name, folder / f"{name}-published"), folder / name)
     return folder / name
 
 

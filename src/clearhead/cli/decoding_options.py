@@ -26,6 +26,9 @@ class DecodingOptions:
     top_p: Annotated[float | None, typer.Option(help="Draw from this much mass.", rich_help_panel=_HOW)] = None
     seed: Annotated[int | None, typer.Option(help="Of the draws.", rich_help_panel=_HOW)] = None
     max_length: Annotated[int | None, typer.Option(help="Tokens per result, at most.", rich_help_panel=_HOW)] = None
+    no_repeat_ngram: Annotated[
+        int | None, typer.Option(help="No n-gram of so many tokens twice.", rich_help_panel=_HOW)
+    ] = None
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens per batch.", rich_help_panel=_HOW)] = None
 
     def given(self) -> dict[str, Any]:

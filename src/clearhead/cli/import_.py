@@ -29,3 +29,6 @@ def import_(options: ImportOptions) -> None:
         f"now: clearhead predict {made.run.path}",
         err=True,
     )
+    if made.unheeded:
+        said = ", ".join(f"{name} = {value!r:.40}" for name, value in made.unheeded.items())
+        typer.echo(f"note: its answers are searched for without {said}, which is not done here", err=True)

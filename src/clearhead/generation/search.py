@@ -24,8 +24,9 @@ from clearhead.generation.finished import Finished, Newcomers
 from clearhead.generation.hypothesis import Hypothesis
 from clearhead.generation.live import Extension, Live
 from clearhead.generation.protocol import AnyState, Decodable
+from clearhead.generation.repeats import forbid_repeats
 from clearhead.generation.selection import log_normalizer
-from clearhead.generation.settings import SearchSettings
+from clearhead.generation.settings import BeamRule, SearchSettings
 from clearhead.symbols import HOUSE, Symbols
 
 Propose = Callable[[Tensor, Tensor, Live], Extension]
@@ -44,6 +45,13 @@ class Sources:
     limits: Tensor
     first: Tensor | None = None
     symbols: Symbols = HOUSE
+
+    @property
+    def begun(self) -> Tensor:
+        """(B, P) what stands before the first token that is written: the prompt, or the start symbol."""
+        if self.first is None:
+            return torch.full_like(self.ids[:, :1], self.symbols.start)
+        return torch.cat([self.ids, self.first[:, None]], dim=1)
 
 
 @torch.inference_mode()
@@ -64,9 +72,10 @@ def search(
             logits, normalizer = only(logits, symbols.forced[live.length]), torch.zeros_like(normalizer)
         else:
             logits = forbid(logits, symbols, end=live.length < settings.min_length)
+            logits, normalizer = within(logits, normalizer, live, sources, settings)
         extension = propose(logits, normalizer, live)
         parents = step(extension, live, finished)
-        done = close(live, finished, steady=settings.steady)
+        done = close(live, finished, settings.beam_rule if settings.steady else "patient")
         repack = enough(done)
         if repack:
             collect(results, done, live, finished, settings.n_best)
@@ -97,6 +106,19 @@ def forbid(logits: Tensor, symbols: Symbols, *, end: bool) -> Tensor:
     return logits
 
 
+def within(
+    logits: Tensor, normalizer: Tensor, live: Live, sources: Sources, settings: SearchSettings
+) -> tuple[Tensor, Tensor]:
+    """``logits`` (B, C, V), changed in place, and their normaliser (B, C): no n-gram twice, an end at the limit."""
+    if size := settings.no_repeat_ngram:
+        before = sources.begun[live.sentences, None].expand(-1, live.tokens.shape[1], -1)
+        forbid_repeats(logits, torch.cat([before, live.tokens], dim=2), size)
+    if settings.end_at_limit and live.ends and bool((last := live.limits == live.length + 1).any()):
+        logits[last] = only(logits[last], live.ends[0])
+        normalizer = normalizer.masked_fill(last[:, None], 0.0)
+    return logits, normalizer
+
+
 def only(logits: Tensor, symbol: int) -> Tensor:
     """``logits`` (B, C, V), changed in place: ``symbol`` and nothing else, for certain."""
     logits.fill_(-torch.inf)
@@ -116,19 +138,22 @@ def step(extension: Extension, live: Live, finished: Finished) -> Tensor | None:
     return live.follow(extension)
 
 
-def close(live: Live, finished: Finished, *, steady: bool) -> Tensor:
+def close(live: Live, finished: Finished, rule: BeamRule) -> Tensor:
     """Which sentences (B,) are at their end; those have nothing alive afterwards.
 
-    With ``steady`` a live hypothesis is judged by what it has now, not by what it could have at the limit.
+    A live hypothesis is judged by what it could have at the limit; by the rule "steady" by what it has now. By "first"
+    a sentence is at its end when all places are taken.
     """
     best = live.totals.amax(1)
     cut = (live.limits <= live.length) & (best > -torch.inf)
     rows = cut.nonzero().squeeze(1)
     if len(rows):
         finished.add(Newcomers(rows, live.totals[rows], live.tokens[rows], live.logs[rows], complete=False))
-    reached = torch.full_like(live.limits, live.length) if steady else live.limits
+    reached = torch.full_like(live.limits, live.length) if rule == "steady" else live.limits
     best_possible = best / finished.penalty(reached)
     done = cut | (best_possible <= finished.worst)
+    if rule == "first":
+        done |= finished.worst > -torch.inf
     live.totals[done] = -torch.inf
     return done
 

@@ -15,6 +15,7 @@ from clearhead.settings import Settings
 
 Count = Annotated[int, Field(ge=0, le=1 << 20)]
 Positive = Annotated[int, Field(ge=1, le=1 << 20)]
+BeamRule = Literal["gnmt", "steady", "first", "patient"]
 Temperature = Annotated[float, Field(ge=1e-6, le=1e6)]
 
 
@@ -25,7 +26,10 @@ class SearchSettings(Settings):
     (equation 14 of arXiv 1609.08144). ``max_length`` is the most tokens of an output, end symbol included.
     ``beam_rule`` "gnmt" lets an ended hypothesis take its place in the beam along. "steady", the rule of the library
     transformers, keeps the beam as wide as it began, scores by log p / length ** alpha, and ends a sentence when no
-    live hypothesis has now a better score than the worst of ``beam`` ended ones.
+    live hypothesis has now a better score than the worst of ``beam`` ended ones; "first" as soon as ``beam`` have
+    ended (its ``early_stopping=True``), "patient" when none could have a better one at ``max_length`` ("never").
+    ``no_repeat_ngram`` forbids any n-gram of that many tokens to come twice in a text (0 = none); ``end_at_limit``
+    makes the last token that there is room for the end symbol, at no cost.
     ``temperature``, ``top_k`` (0 = all) and ``top_p`` (1 = all) shape sampling only; ``beam`` is not used by it.
     ``seed = None`` draws a new seed each call. ``batch_tokens`` bounds rows x hypotheses x longest input of one batch,
     and so memory; it changes no result.
@@ -33,9 +37,11 @@ class SearchSettings(Settings):
 
     beam: Annotated[int, Field(ge=1, le=4096)] = 5
     length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
-    beam_rule: Literal["gnmt", "steady"] = "gnmt"
+    beam_rule: BeamRule = "gnmt"
     max_length: Positive = 256
     min_length: Count = 0
+    no_repeat_ngram: Count = 0
+    end_at_limit: bool = False
     n_best: Annotated[int, Field(ge=1, le=4096)] = 1
     sample: bool = False
     temperature: Temperature = 1.0
@@ -57,7 +63,7 @@ class SearchSettings(Settings):
     @property
     def steady(self) -> bool:
         """Whether the search is a beam that keeps its width."""
-        return self.beam_rule == "steady" and not self.sample
+        return self.beam_rule != "gnmt" and not self.sample
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

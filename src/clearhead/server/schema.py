@@ -26,6 +26,7 @@ class Decoding(Settings):
     length_penalty: Annotated[float, Field(ge=0, le=10)] | None = None
     max_length: Annotated[int, Field(ge=1, le=4096, description="Tokens an answer, at most.")] | None = None
     min_length: Annotated[int, Field(ge=0, le=4096)] | None = None
+    no_repeat_ngram: Annotated[int, Field(ge=0, le=4096)] | None = None
     sample: Annotated[bool, Field(description="Draw instead of search.")] | None = None
     temperature: Annotated[float, Field(ge=1e-3, le=1e3)] | None = None
     top_k: Annotated[int, Field(ge=0, le=1 << 20)] | None = None

@@ -6,7 +6,6 @@ is written. A run of an imported model has no training data: its recipe says how
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from clearhead.errors import ConfigurationError, RunError
+from clearhead.errors import RunError
 from clearhead.models.account import account
 from clearhead.models.config import ModelConfig
-from clearhead.pretrained.directory import ModelDirectory, inside_folder
-from clearhead.pretrained.named import GENERATION
+from clearhead.pretrained.directory import ModelDirectory
 from clearhead.pretrained.read import Source, understand
 from clearhead.pretrained.tokenizer import read_tokenizers
 from clearhead.recipes.imported import ImportedRecipe
 from clearhead.recipes.table import IMPORTED
+from clearhead.service.answering import answering, unheeded
 from clearhead.service.device import pick_device
 from clearhead.service.load import checked_dtype
 from clearhead.service.report import without_none
@@ -31,14 +30,11 @@ from clearhead.service.run_folder import RunCard, RunFolder
 from clearhead.service.tasks.imported import Tokenizers
 from clearhead.service.tasks.table import FACES
 from clearhead.service.tasks.task import Predictor
-from clearhead.strict_json import read_json
 from clearhead.training.durable import replace_file
 from clearhead.training.tensorfile import tensor_pieces
 from clearhead.training.weights import weights_of
 
 TASK_OF = {"encoder": "embedding", "encoder-decoder": "text-to-text", "decoder": "continuation"}
-LONGEST_ANSWER = 256
-POOLINGS = {"mean_tokens": "mean", "mean": "mean", "cls_token": "first", "cls": "first"}
 
 
 @dataclass(frozen=True)
@@ -57,12 +53,16 @@ class Taken:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was taken in: which family, as a run for which task, of how many parameters, and where."""
+    """What was taken in: which family, as a run for which task, of how many parameters, and where.
+
+    ``unheeded`` are settings for generation that would change answers and are not heeded here, by name.
+    """
 
     family: str
     task: str
     parameters: int
     run: RunFolder
+    unheeded: dict[str, Any]
 
 
 def import_pretrained(
@@ -105,7 +105,7 @@ def import_run(directory: str | Path, out: str | Path) -> Imported:
     task, parameters = taken.recipe.task, account(taken.config).total
     run.write_report(_report(taken, parameters))
     _write_model(run, task, taken.config, model)
-    return Imported(taken.source.family.name, task, parameters, run)
+    return Imported(taken.source.family.name, task, parameters, run, unheeded(taken.source.directory, taken.config))
 
 
 def take(directory: str | Path) -> Taken:
@@ -117,59 +117,8 @@ def take(directory: str | Path) -> Taken:
     read = written if config.architecture == "decoder" else config.source_vocabulary
     tokenizers = read_tokenizers(source.directory, (read, written))
     task = TASK_OF[config.architecture]
-    recipe = IMPORTED[task].model_validate({"task": task} | _answering(source.directory, config))
+    recipe = IMPORTED[task].model_validate({"task": task} | answering(source.directory, config))
     return Taken(source, tokenizers, recipe)
-
-
-def _answering(directory: ModelDirectory, config: ModelConfig) -> dict[str, Any]:
-    """How the model answers when nobody says otherwise, as tables of a recipe."""
-    given = dict(directory.config) | (directory.json(GENERATION) if directory.has(GENERATION) else {})
-    room = config.max_positions
-    if config.architecture == "encoder-decoder":
-        longest = min(_whole(given, "max_length", LONGEST_ANSWER, 1 << 20), room)
-        table: dict[str, Any] = {"beam": _whole(given, "num_beams", 1, 64), "max_length": longest, "max_ratio": 1000.0}
-        table |= {"beam_rule": "steady", "length_penalty": _penalty(given)}
-        return {"decoding": table | {"max_extra": longest}}
-    if config.architecture == "decoder":
-        return {"decoding": {"max_length": min(LONGEST_ANSWER, room), "beam_rule": "steady"}}
-    return {"embedding": _pooling(directory)}
-
-
-def _whole(given: Mapping[str, Any], name: str, default: int, largest: int) -> int:
-    """A whole number that generation's settings give, or the default where they give none."""
-    value = given.get(name)
-    if value is None:
-        return default
-    if type(value) is not int or not 1 <= value <= largest:
-        raise ConfigurationError(f"{name}: expected a whole number from 1 to {largest}, got {value!r:.80}")
-    return value
-
-
-def _penalty(given: Mapping[str, Any]) -> float:
-    """The exponent of the length; longer outputs cannot be punished here, as a negative one would."""
-    value = given.get("length_penalty")
-    if value is None:
-        return 1.0
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 10:
-        raise ConfigurationError(f"length_penalty: expected a number from 0 to 10, got {value!r:.80}")
-    return float(value)
-
-
-def _pooling(directory: ModelDirectory) -> dict[str, Any]:
-    """How sentences become vectors, where sentence-transformers' settings lie beside: mean over tokens otherwise.
-
-    Raises:
-        ConfigurationError: they ask for what is not had here.
-    """
-    path = inside_folder(directory.path, "1_Pooling", "config.json")
-    if path is None:
-        return {}
-    table = read_json(path)
-    asked = [name.removeprefix("pooling_mode_") for name, value in table.items() if value is True and "_mode_" in name]
-    asked = asked or [str(table.get("pooling_mode", "mean"))]
-    if len(asked) != 1 or asked[0] not in POOLINGS:
-        raise ConfigurationError(f"{path}: expected one pooling of {', '.join(POOLINGS)}, got {', '.join(asked)}")
-    return {"pooling": POOLINGS[asked[0]]}
 
 
 def _write_model(run: RunFolder, task: str, config: ModelConfig, model: nn.Module) -> None:

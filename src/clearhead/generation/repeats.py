@@ -1,0 +1,23 @@
+"""No n-gram twice: what would repeat one that a text holds already is forbidden (arXiv 1705.04304, section 2.5).
+
+Knows nothing of hypotheses or scores.
+
+Legend: B sentences, C hypotheses a sentence, T tokens so far, V vocabulary, N length of the n-gram.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def forbid_repeats(logits: Tensor, texts: Tensor, size: int) -> Tensor:
+    """``logits`` (B, C, V), changed in place: −inf for what would end an n-gram of ``size`` that ``texts`` (B, C, T)
+    hold already."""
+    if texts.shape[2] < size:
+        return logits
+    grams = texts.unfold(2, size, 1)  # (B, C, T − N + 1, N)
+    beginning = texts[:, :, None, texts.shape[2] - size + 1 :]
+    again = (grams[..., :-1] == beginning).all(-1)
+    found = torch.zeros_like(logits).scatter_reduce_(2, grams[..., -1], again.to(logits.dtype), "amax")
+    return logits.masked_fill_(found > 0, -torch.inf)
