@@ -1,7 +1,7 @@
 """How a published model answers when nobody says otherwise: its settings for generation as tables of a recipe.
 
-They stand in generation_config.json or, in models older than that file, in config.json among the others. What of them a search here
-heeds becomes a setting; the rest that would change an answer is named, so that nobody wonders.
+They stand in generation_config.json or, in models older than that file, in config.json among the others. What of them a
+search here heeds becomes a setting; the rest that would change an answer is named, so that nobody wonders.
 """
 
 from __future__ import annotations
