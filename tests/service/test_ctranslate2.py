@@ -17,31 +17,9 @@ from clearhead.service.export import export
 from clearhead.service.load import load
 from clearhead.text.tokenizer import END, SPECIAL_PIECES, START
 
+from .exported import KINDS, SIZES
+
 ctranslate2 = pytest.importorskip("ctranslate2")
-SIZES: dict[str, Any] = {
-    "width": 24,
-    "heads": 3,
-    "encoder_layers": 2,
-    "decoder_layers": 3,
-    "feedforward": 40,
-    "source_vocabulary": 29,
-    "target_vocabulary": 23,
-    "max_positions": 19,
-    "tie": "none",
-    "initial_std": 0.3,
-    "initialisation": "normal",
-}
-KINDS: dict[str, dict[str, Any]] = {
-    "pre-norm": {},
-    "post-norm": {"norm_order": "post", "positions": "learned", "activation": "gelu"},
-    "a norm at the input": {"norm_order": "post", "input": {"norm": True, "scale": 1.0}, "activation": "gelu_tanh"},
-    "RMS norms and gates": {"norm": "rms", "activation": "swiglu", "positions": "sinusoidal_halves"},
-    "gates of GELU": {"activation": "geglu", "norm_epsilon": 1e-3},
-    "no biases": {
-        "biases": {"query_key_value": False, "attention_output": False, "feedforward": False, "output": True},
-        "activation": "silu",
-    },
-}
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from clearhead.errors import ConfigurationError, need
 from clearhead.models.config import ModelConfig
+from clearhead.service.engines import refuse_family, refuse_others, tokenizer_files
 from clearhead.service.load import load
 from clearhead.service.published import Written
 from clearhead.service.run_folder import RunFolder
@@ -55,8 +56,7 @@ def ctranslate2(run: RunFolder, family: str | None) -> Written:
         MissingExtraError: the package ctranslate2 is not installed.
         RunError: the run is not finished, or damaged.
     """
-    if family is not None:
-        raise ConfigurationError(f"--family goes with --to huggingface; got {family!r} with --to ctranslate2")
+    refuse_family(family, "ctranslate2")
     card = run.card()
     check(card.model)
     source, target = run.tokenizers()
@@ -68,9 +68,7 @@ def ctranslate2(run: RunFolder, family: str | None) -> Written:
     model = load(run.path, device="cpu").model
     spec = specified(model, card.model)
     files = _written(spec, source, target, card.model.norm_epsilon)
-    cutters = sorted((run.path / "tokenizer").glob("*.json"))
-    files |= {f"tokenizer-{path.name}": [path.read_bytes()] for path in cutters}
-    return Written("a Transformer of CTranslate2", files)
+    return Written("a Transformer of CTranslate2", files | tokenizer_files(run)[0])
 
 
 def check(config: ModelConfig) -> None:
@@ -79,10 +77,7 @@ def check(config: ModelConfig) -> None:
     Raises:
         ConfigurationError: the first setting that is in the way is named, with what is possible.
     """
-    for name, possible in ONLY.items():
-        if (value := getattr(config, name)) not in possible:
-            said = ", ".join(repr(each) for each in possible)
-            raise ConfigurationError(f"CTranslate2 has no such model: {name} must be {said}, but it is {value!r}")
+    refuse_others(config, ONLY, "CTranslate2 has no such model")
     for name, value, wanted in (
         ("value_width", config.value_head_width, config.head_width),
         ("key_value_heads", config.kv_heads, config.heads),

@@ -55,20 +55,21 @@ class Graph:
         if key not in self._known:
             array = tensor.detach().float().cpu()
             self._kept.append(tensor)
-            self._known[key] = self._add((array.T if transposed else array).contiguous().numpy())
+            self._known[key] = self.constant((array.T if transposed else array).contiguous().numpy())
         return self._known[key]
 
     def integers(self, *values: int) -> str:
         """A constant list of whole numbers."""
         if values not in self._numbers:
-            self._numbers[values] = self._add(np.array(values, dtype=np.int64))
+            self._numbers[values] = self.constant(np.array(values, dtype=np.int64))
         return self._numbers[values]
 
     def number(self, value: float) -> str:
         """A constant float."""
-        return self._add(np.array(value, dtype=np.float32))
+        return self.constant(np.array(value, dtype=np.float32))
 
-    def _add(self, array: NDArray[Any]) -> str:
+    def constant(self, array: NDArray[Any]) -> str:
+        """A constant of this array's type."""
         name = f"constant_{len(self.initializers)}"
         self.initializers.append(self.onnx.numpy_helper.from_array(array, name))
         return name

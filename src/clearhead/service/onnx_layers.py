@@ -1,24 +1,16 @@
-"""The layers of a Transformer as ONNX operators, each reading the weights of the module it stands for.
-
-    Attention(Q, K, V) = softmax(scale · Q Kᵀ + mask) V    (equation 1, arXiv 1706.03762)
-
-A mask hides a score by the lowest float there is, and what it hides weighs exactly 0, in a row that sees nothing too.
-"""
+"""The layers around attention as ONNX operators, each reading the weights of the module it stands for."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from clearhead.models.config import ModelConfig
 from clearhead.service.onnx_graph import Graph
 
 PLAIN = {"relu": "Relu", "reglu": "Relu"}
-LOWEST = float(torch.finfo(torch.float32).min)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +33,13 @@ class Layers:
         if self.config.norm == "layer":
             inputs = (x, self.graph.weight(found.weight), self.graph.weight(found.bias))
             return self.graph.op("LayerNormalization", *inputs, attributes={"axis": -1, "epsilon": epsilon})
+        return self.root_mean_square(x, found.weight, epsilon)
+
+    def root_mean_square(self, x: str, gain: Tensor, epsilon: float) -> str:
+        """RMSNorm of the last dimension."""
         square = self.graph.op("ReduceMean", self.graph.op("Mul", x, x), self.graph.integers(-1))
         root = self.graph.op("Sqrt", self.graph.op("Add", square, self.graph.number(epsilon)))
-        return self.graph.op("Mul", self.graph.op("Div", x, root), self.graph.weight(found.weight))
+        return self.graph.op("Mul", self.graph.op("Div", x, root), self.graph.weight(gain))
 
     def embedded(self, ids: str, embedding: nn.Module, start: str | None = None) -> str:
         """ids (B, T) from place ``start`` (1,) on, the first when not given → (B, T, W)."""
@@ -90,53 +86,3 @@ class Layers:
         if kind in ("silu", "swiglu"):
             return self.graph.op("Mul", x, self.graph.op("Sigmoid", x))
         return self.graph.op("Gelu", x, attributes={"approximate": "tanh" if kind.endswith("_tanh") else "none"})
-
-    def heads(self, x: str) -> str:
-        """(B, T, H·D) → (B, H, T, D)."""
-        cut = self.graph.op("Reshape", x, self.graph.integers(0, 0, self.config.heads, -1))
-        return self.graph.op("Transpose", cut, attributes={"perm": [0, 2, 1, 3]})
-
-    def query_key_value(self, x: str, attention: nn.Module) -> list[str]:
-        """The three projections of self-attention, cut into heads."""
-        keys, values = self.config.heads * self.config.head_width, self.config.heads * self.config.value_head_width
-        ends = [0, keys, 2 * keys, 2 * keys + values]
-        packed = attention.get_submodule("query_key_value")
-        return [self.heads(self.linear(x, packed, slice(*ends[place : place + 2]))) for place in range(3)]
-
-    def key_value(self, states: str, attention: nn.Module) -> list[str]:
-        """What cross-attention keeps of the source, cut into heads."""
-        packed, keys = attention.get_submodule("key_value"), self.config.heads * self.config.head_width
-        return [self.heads(self.linear(states, packed, rows)) for rows in (slice(0, keys), slice(keys, None))]
-
-    def attend(self, query_key_value: list[str], visible: str, output: nn.Module) -> str:
-        """q (B, H, T, D), k (B, H, S, D), v (B, H, S, M), ``visible`` bool that broadcasts to (B, H, T, S)."""
-        q, k, v = query_key_value
-        scale = 1.0 if self.config.score == "dot" else 1.0 / math.sqrt(self.config.head_width)
-        scores = self.graph.op("MatMul", q, self.graph.op("Transpose", k, attributes={"perm": [0, 1, 3, 2]}))
-        scores = self.graph.op("Mul", scores, self.graph.number(scale))
-        scores = self.graph.op("Where", visible, scores, self.graph.number(LOWEST))
-        weights = self.graph.op("Softmax", scores, attributes={"axis": -1})
-        weights = self.graph.op("Where", visible, weights, self.graph.number(0.0))
-        mixed = self.graph.op("Transpose", self.graph.op("MatMul", weights, v), attributes={"perm": [0, 2, 1, 3]})
-        return self.linear(self.graph.op("Reshape", mixed, self.graph.integers(0, 0, -1)), output)
-
-    def encoded(self, ids: str, mask: str, encoder: nn.Module) -> str:
-        """ids (B, S) int64 and mask (B, S) bool → states (B, S, W)."""
-        visible = self.graph.op("Unsqueeze", mask, self.graph.integers(1, 2))
-        x = self.embedded(ids, encoder.get_submodule("embedding"))
-        for number in range(self.config.encoder_layers):
-            block = encoder.get_submodule(f"blocks.{number}")
-            attention = block.get_submodule("self_attention")
-            x = self.around(
-                x,
-                block.get_submodule("around_self"),
-                lambda y, own=attention: self.attend(
-                    self.query_key_value(y, own), visible, own.get_submodule("output")
-                ),
-            )
-            x = self.around(
-                x,
-                block.get_submodule("around_feedforward"),
-                lambda y, own=block: self.feedforward(y, own.get_submodule("feedforward")),
-            )
-        return self.norm(x, encoder.get_submodule("norm")) if self.config.ends_in_norm else x

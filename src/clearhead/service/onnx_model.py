@@ -19,10 +19,14 @@ from torch import nn
 
 from clearhead.errors import ConfigurationError
 from clearhead.models.config import ModelConfig
+from clearhead.service.engines import refuse_family, refuse_others, tokenizer_files
 from clearhead.service.load import load
+from clearhead.service.onnx_attention import Attention
 from clearhead.service.onnx_decoder import Memory, Step
+from clearhead.service.onnx_encoder import encoded
 from clearhead.service.onnx_graph import Graph, Size
 from clearhead.service.onnx_layers import Layers
+from clearhead.service.onnx_stacked import Stacked
 from clearhead.service.published import Written
 from clearhead.service.run_folder import RunFolder
 
@@ -33,11 +37,6 @@ ONLY: dict[str, tuple[object, ...]] = {
     "score": ("scaled_dot", "dot"),
     "normalizer": ("softmax",),
     "norm": ("layer", "rms"),
-    "positions": ("sinusoidal", "sinusoidal_halves", "learned", "none"),
-    "window": (None,),
-    "mask_self": (False,),
-    "kept_heads": (None,),
-    "query_key_norm": (False,),
     "input_width": (None,),
     "ngram_buckets": (0,),
     "pooling": ("none", "mean", "first"),
@@ -52,8 +51,7 @@ def onnx(run: RunFolder, family: str | None) -> Written:
         MissingExtraError: the package onnx is not installed.
         RunError: the run is not finished, or damaged.
     """
-    if family is not None:
-        raise ConfigurationError(f"--family goes with --to huggingface; got {family!r} with --to onnx")
+    refuse_family(family, "onnx")
     config = run.card().model
     check(config)
     model = load(run.path, device="cpu").model
@@ -61,8 +59,8 @@ def onnx(run: RunFolder, family: str | None) -> Written:
     files: dict[str, Sequence[bytes | memoryview]] = {name: [file] for name, (file, _, _) in made.items()}
     told = {name: {"inputs": _told(inputs), "outputs": _told(outputs)} for name, (_, inputs, outputs) in made.items()}
     files["onnx.json"] = [json.dumps({"files": told, "symbols": _symbols(run)}, indent=2).encode() + b"\n"]
-    files |= {f"tokenizer-{path.name}": [path.read_bytes()] for path in sorted((run.path / "tokenizer").glob("*.json"))}
-    return Written("ONNX", files)
+    tokenizers, notes = tokenizer_files(run)
+    return Written("ONNX", files | tokenizers, notes)
 
 
 def check(config: ModelConfig) -> None:
@@ -71,12 +69,9 @@ def check(config: ModelConfig) -> None:
     Raises:
         ConfigurationError: the first setting that is in the way is named, with what is possible.
     """
-    for name, possible in ONLY.items():
-        if (value := getattr(config, name)) not in possible:
-            said = ", ".join(repr(each) for each in possible)
-            raise ConfigurationError(f"--to onnx: {name} must be {said}, but it is {value!r}")
-    if config.kv_heads != config.heads:
-        raise ConfigurationError(f"--to onnx: key_value_heads must be {config.heads} here, but it is {config.kv_heads}")
+    refuse_others(config, ONLY, "--to onnx")
+    if config.architecture != "encoder" and not config.decoder_layers:
+        raise ConfigurationError("--to onnx: decoder_layers must be at least 1, but it is 0")
     if config.input.skip_padding or config.head.kind == "vocabulary":
         name = "input.skip_padding" if config.input.skip_padding else 'head.kind = "vocabulary"'
         raise ConfigurationError(f"--to onnx: {name} is not written; what comes before it is")
@@ -86,7 +81,7 @@ def encoder_only(model: nn.Module, config: ModelConfig) -> dict[str, File]:
     """ids, mask → states (B, T, W), and the logits of each token, or of the whole where states are pooled."""
     graph = Graph()
     layers = Layers(graph, config)
-    states = layers.encoded("ids", "mask", model.get_submodule("encoder"))
+    states = encoded(layers, "ids", "mask", model.get_submodule("encoder"))
     outputs: Described = {graph.name(states, "states"): ("float", ("batch", "length", config.width))}
     read = states if config.pooling == "none" else graph.name(pooled(graph, states, config.pooling), "pooled")
     if config.pooling != "none":
@@ -121,14 +116,13 @@ def encoder_decoder(model: nn.Module, config: ModelConfig) -> dict[str, File]:
     """The encoder with the keys and values of every layer's cross-attention, and the decoder's step."""
     graph = Graph()
     layers = Layers(graph, config)
-    states = layers.encoded("ids", "mask", model.get_submodule("encoder"))
-    blocks = [model.get_submodule(f"decoder.blocks.{number}") for number in range(config.decoder_layers)]
-    kept = [layers.key_value(states, block.get_submodule("cross_attention")) for block in blocks]
+    states = encoded(layers, "ids", "mask", model.get_submodule("encoder"))
+    attentions = [f"decoder.blocks.{number}.cross_attention" for number in range(config.decoder_layers)]
+    kept = [Attention(layers, model.get_submodule(name)).key_value(states) for name in attentions]
     for name, of_layers in zip(("cross_keys", "cross_values"), zip(*kept, strict=True), strict=True):
-        stacked = [graph.op("Unsqueeze", each, graph.integers(0)) for each in of_layers]
-        graph.name(graph.op("Concat", *stacked, attributes={"axis": 0}), name)
+        graph.name(Stacked.of(config, "cross").join(graph, of_layers), name)
     graph.name(states, "states")
-    outputs: Described = {"states": ("float", ("batch", "source", config.width)), **_caches(config, "cross_", "source")}
+    outputs: Described = {"states": ("float", ("batch", "source", config.width)), **_caches(config, "cross", "source")}
     encoder = _file(graph, "encoder", _source("source"), outputs)
     return {"encoder.onnx": encoder, "step.onnx": step(model, config, crossing=True)}
 
@@ -147,11 +141,11 @@ def step(model: nn.Module, config: ModelConfig, *, crossing: bool) -> File:
     if config.head.scale != 1.0:
         states = graph.op("Mul", states, graph.number(config.head.scale))
     graph.name(layers.linear(states, model.get_submodule("output")), "logits")
-    inputs: Described = {"ids": ("int64", ("batch", "new")), **_caches(config, "", "past")}
+    inputs: Described = {"ids": ("int64", ("batch", "new")), **_caches(config, "self", "past")}
     if crossing:
-        inputs |= {**_caches(config, "cross_", "source"), "mask": ("bool", ("batch", "source"))}
+        inputs |= {**_caches(config, "cross", "source"), "mask": ("bool", ("batch", "source"))}
     outputs: Described = {"logits": ("float", ("batch", "new", config.target_vocabulary))}
-    return _file(graph, "step", inputs, outputs | _caches(config, "new_", "all"))
+    return _file(graph, "step", inputs, outputs | _caches(config, "self", "all", "new_"))
 
 
 MAKERS = {"encoder": encoder_only, "decoder": decoder_only, "encoder-decoder": encoder_decoder}
@@ -161,9 +155,10 @@ def _source(length: str) -> Described:
     return {"ids": ("int64", ("batch", length)), "mask": ("bool", ("batch", length))}
 
 
-def _caches(config: ModelConfig, prefix: str, length: str) -> Described:
+def _caches(config: ModelConfig, kind: str, length: str, prefix: str = "") -> Described:
     widths = {"keys": config.head_width, "values": config.value_head_width}
-    room = (config.decoder_layers, "batch", config.heads, length)
+    room = (config.decoder_layers, "batch", Stacked.of(config, kind).room, length)
+    prefix = "cross_" if kind == "cross" else prefix
     return {f"{prefix}{name}": ("float", (*room, width)) for name, width in widths.items()}
 
 
