@@ -49,6 +49,22 @@ class Symbols(Settings):
         groups = (self.before, self.after, self.forced, self.ends, self.never, self.silent)
         return max(self.pad, self.unknown or 0, self.start, *(id for group in groups for id in group))
 
+    @property
+    def opening(self) -> tuple[int, ...]:
+        """What stands behind the start in every output to learn from: what is forced, else what begins a text here."""
+        return self.forced or self.before
+
+    @property
+    def closing(self) -> tuple[int, ...]:
+        """What an output to learn from ends in: the first of the ends, or the start where there is none."""
+        return self.ends[:1] or (self.start,)
+
+    @property
+    def framing(self) -> list[int]:
+        """The ids that stand around a text and never inside one."""
+        groups = (self.before, self.after, self.forced, self.ends, self.never)
+        return sorted({self.pad, self.start, *(id for group in groups for id in group)})
+
     def after_reading(self, source: Symbols) -> Symbols:
         """These for what is written, with those of ``source``, another vocabulary's, for what is read."""
         return self.model_copy(update={"pad": source.pad, "before": source.before, "after": source.after})

@@ -82,7 +82,7 @@ def test_lengths_at_and_over_the_limit(side: int, write: Write, words: Tokenizer
     assert all("b" not in texts(cut, words)[row][side] for row in (2, 3, 4))
 
     with pytest.raises(
-        DataError, match=rf"{names[side]}:3: the {kind} has 10 tokens with its end symbol, max_length is 9"
+        DataError, match=rf"{names[side]}:3: the {kind} has 10 tokens with its special symbols, max_length is 9"
     ):
         prepared(tmp_path, words, max_length=9, too_long="refuse")
 

@@ -15,6 +15,7 @@ from clearhead.data.batch import PairBatch, collate_pairs
 from clearhead.mechanism.dropout import drawing_from, seeded
 from clearhead.models.build import build_model
 from clearhead.models.config import ModelConfig
+from clearhead.symbols import HOUSE, Symbols
 from clearhead.text.tokenizer import END, PAD, START
 from clearhead.training.sampling_schedule import ScheduledSampling, true_share
 from clearhead.training.scheduled_sampling import mix, own_words, scheduled_sampling, two_pass_loss
@@ -124,10 +125,9 @@ def test_nothing_is_learnt_through_the_first_pass() -> None:
     _, gradients = seeded_loss(scheduled_sampling(ALL, 0.0), quiet)
     quiet.zero_grad()
     with torch.no_grad():
-        words = own_words(
-            quiet, quiet.hidden(BATCH.source, BATCH.target_in, mask=BATCH.source_mask).flatten(0, 1), None
-        )
-    read = mix(BATCH.target_in, words.view(BATCH.target_in.shape), 1.0, seeded(1, torch.device("cpu")))
+        states = quiet.hidden(BATCH.source, BATCH.target_in, mask=BATCH.source_mask)
+        words = own_words(quiet, states.flatten(0, 1), HOUSE, None)
+    read = mix(BATCH, words.view(BATCH.target_in.shape), 1.0, seeded(1, torch.device("cpu")))
     given = PairBatch(BATCH.source, BATCH.source_mask, read, BATCH.target_out, BATCH.target_mask, BATCH.tokens)
     sentence_loss(quiet, given).total.backward()
     for found, parameter in zip(gradients, quiet.parameters(), strict=True):
@@ -135,25 +135,43 @@ def test_nothing_is_learnt_through_the_first_pass() -> None:
 
 
 def test_the_mixture_keeps_start_and_padding_and_its_share() -> None:
-    truth = torch.full((40, 101), 5)
-    truth[:, 0], truth[:, 61:] = START, PAD
-    words = torch.full_like(truth, 7)
-    mixed = mix(truth, words, 0.3, seeded(1, torch.device("cpu")))
-    assert (mixed[:, 0] == START).all() and (mixed[:, 61:] == PAD).all()
+    batch = collate_pairs([[5]] * 40, [[5] * 100] + [[5] * 60] * 39)
+    words = torch.full_like(batch.target_in, 7)
+    mixed = mix(batch, words, 0.3, seeded(1, torch.device("cpu")))
+    assert (mixed[:, 0] == START).all() and (mixed[1:, 61:] == PAD).all()
     assert float((mixed[:, 1:61] == 7).float().mean()) == pytest.approx(0.3, abs=0.03)
-    assert torch.equal(mix(truth, words, 0.0, seeded(1, torch.device("cpu"))), truth)
+    assert torch.equal(mix(batch, words, 0.0, seeded(1, torch.device("cpu"))), batch.target_in)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "opened"),
+    [
+        (Symbols(pad=12, after=(1,), start=12, ends=(1,), never=(12,), silent=()), [12]),
+        (Symbols(pad=1, before=(0,), after=(2,), start=2, forced=(0,), ends=(2,), never=(), silent=()), [2, 0]),
+    ],
+    ids=["padding begins", "two begin"],
+)
+def test_what_opens_the_input_stays_by_any_symbols(symbols: Symbols, opened: list[int]) -> None:
+    """Marian's, whose padding is the start, and BART's, whose start is the end and stands before another."""
+    batch = collate_pairs([[5], [6]], [[5, 7, 11], [6]], (symbols, symbols))
+    words = torch.full_like(batch.target_in, 9)
+    mixed = mix(batch, words, 1.0, seeded(1, torch.device("cpu")))
+    assert mixed.tolist() == [[*opened, 9, 9, 9], [*opened, 9, symbols.pad, symbols.pad]]
+    quiet = model(dropout=0.0)
+    drawn = own_words(quiet, torch.randn(500, 12), symbols, seeded(2, torch.device("cpu")))
+    assert not set(drawn.tolist()) & set(symbols.framing) and len(set(drawn.tolist())) == V - len(symbols.framing)
 
 
 def test_position_t_plus_one_reads_the_word_said_at_t() -> None:
-    truth = torch.tensor([[START, 4, 5, 6]])
+    batch = collate_pairs([[5]], [[4, 5, 6]])
     words = torch.tensor([[10, 11, 12, 9]])
-    assert mix(truth, words, 1.0, seeded(1, torch.device("cpu"))).tolist() == [[START, 10, 11, 12]]
+    assert mix(batch, words, 1.0, seeded(1, torch.device("cpu"))).tolist() == [[START, 10, 11, 12]]
 
 
 def test_drawn_words_follow_the_distribution_and_are_never_special() -> None:
     quiet = model(dropout=0.0)
     hidden = torch.randn(1, 12, generator=torch.Generator().manual_seed(5)).expand(20_000, 12) * 0.5
-    drawn = own_words(quiet, hidden, seeded(2, torch.device("cpu")))
+    drawn = own_words(quiet, hidden, HOUSE, seeded(2, torch.device("cpu")))
     logits = hidden[0] @ quiet.output_weight.T.detach()
     logits[[PAD, START, END]] = -torch.inf
     shares = torch.bincount(drawn, minlength=V) / len(drawn)

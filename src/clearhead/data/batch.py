@@ -1,13 +1,14 @@
 """One batch of sentence pairs as tensors: padded, shifted for teacher forcing, masked.
 
-Source and target output end with the end symbol, target input begins with the start symbol. Nothing here knows
-where the ids come from or what will read them. Dimensions: B rows, S longest source, T longest target.
+What surrounds a source, and what begins and ends a target, are the symbols of the two vocabularies. What is real is
+told by lengths: the id that fills rows up may well be one that also begins or ends a text. Nothing here knows where the
+ids come from or what will read them. Dimensions: B rows, S longest source, T longest target.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,18 +19,20 @@ from clearhead.errors import ShapeError
 from clearhead.symbols import HOUSE, Symbols
 
 Ids = Sequence[int] | NDArray[np.integer]
+Sides = tuple[Symbols, Symbols]  # of what is read, of what is written
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Padded sentence pairs; masks are True where a token is real; padding is id 0."""
+    """Padded sentence pairs; masks are True where a token is real."""
 
-    source: Tensor  # (B, S) int64: ids, end
+    source: Tensor  # (B, S) int64: ids inside what surrounds them, in our own vocabularies an end behind them
     source_mask: Tensor  # (B, S) bool
-    target_in: Tensor  # (B, T) int64: start, ids
-    target_out: Tensor  # (B, T) int64: ids, end
+    target_in: Tensor  # (B, T) int64: start, opening, ids
+    target_out: Tensor  # (B, T) int64: opening, ids, end
     target_mask: Tensor  # (B, T) bool
-    tokens: int  # real target tokens, end symbols included
+    tokens: int  # real target tokens, opening and end symbols included
+    symbols: Symbols = HOUSE  # of the target's vocabulary
 
     def __len__(self) -> int:
         """B, the number of pairs."""
@@ -48,7 +51,7 @@ class PairBatch:
     def to(self, device: torch.device | str) -> PairBatch:
         """The same batch on another device."""
         tensors = {name: getattr(self, name).to(device, non_blocking=True) for name in _TENSORS}
-        return PairBatch(**tensors, tokens=self.tokens)
+        return replace(self, **tensors)
 
     def split(self, parts: int) -> list[PairBatch]:
         """At most ``parts`` batches of nearly equal numbers of rows, in order, without needless padding."""
@@ -60,7 +63,8 @@ class PairBatch:
     def _rows(self, start: int, stop: int) -> PairBatch:
         source_mask, target_mask = self.source_mask[start:stop], self.target_mask[start:stop]
         width, height = int(source_mask.sum(1).max()), int(target_mask.sum(1).max())
-        return PairBatch(
+        return replace(
+            self,
             source=self.source[start:stop, :width],
             source_mask=source_mask[:, :width],
             target_in=self.target_in[start:stop, :height],
@@ -70,13 +74,11 @@ class PairBatch:
         )
 
 
-_TENSORS = tuple(field.name for field in fields(PairBatch) if field.name != "tokens")
+_TENSORS = ("source", "source_mask", "target_in", "target_out", "target_mask")
 
 
-def collate_pairs(sources: Sequence[Ids], targets: Sequence[Ids], symbols: Symbols = HOUSE) -> PairBatch:
+def collate_pairs(sources: Sequence[Ids], targets: Sequence[Ids], symbols: Sides = (HOUSE, HOUSE)) -> PairBatch:
     """Pad ids without special tokens into one batch, row i from ``sources[i]`` and ``targets[i]``.
-
-    ``symbols`` are those of the vocabularies; a target ends in the first of their ends, or in the start without one.
 
     Raises:
         ShapeError: the two sides have different numbers of rows, or none.
@@ -85,11 +87,17 @@ def collate_pairs(sources: Sequence[Ids], targets: Sequence[Ids], symbols: Symbo
         raise ShapeError(
             f"a batch needs as many sources as targets, at least one; got {len(sources)} and {len(targets)}"
         )
-    ends = symbols.ends[:1] or (symbols.start,)
-    source, source_mask = _padded(sources, symbols.pad, symbols.before, symbols.after)
-    target_out, target_mask = _padded(targets, symbols.pad, (), ends)
-    target_in, _ = _padded(targets, symbols.pad, (symbols.start,), ())
-    return PairBatch(source, source_mask, target_in, target_out, target_mask, int(target_mask.sum()))
+    read, written = symbols
+    source, source_mask = _padded(sources, read.pad, read.before, read.after)
+    target_out, target_mask = _padded(targets, written.pad, written.opening, written.closing)
+    target_in, _ = _padded(targets, written.pad, (written.start, *written.opening), ())
+    return PairBatch(source, source_mask, target_in, target_out, target_mask, int(target_mask.sum()), written)
+
+
+def around(symbols: Sides) -> tuple[int, int]:
+    """How many special tokens a batch adds to a source and to a target."""
+    read, written = symbols
+    return len(read.before) + len(read.after), len(written.opening) + len(written.closing)
 
 
 def _padded(rows: Sequence[Ids], pad: int, before: Sequence[int], after: Sequence[int]) -> tuple[Tensor, Tensor]:

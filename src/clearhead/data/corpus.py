@@ -2,7 +2,8 @@
 
 The folder holds ``corpus.json`` and, for each segmentation k, raw little-endian arrays: ``source.k.bin`` and
 ``target.k.bin`` (token ids), ``starts.k.bin`` (where a row begins in them) and ``lengths.k.bin``, each a pair of
-numbers per row; ``lines.bin`` says which line of the input a row came from. It does not know how they were written.
+numbers per row; ``lines.bin`` says which line of the input a row came from. The special symbols of both vocabularies
+stand in ``corpus.json``. It does not know how all that was written.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from clearhead.data.batch import PairBatch, collate_pairs
+from clearhead.data.batch import PairBatch, Sides, around, collate_pairs
 from clearhead.errors import RunError
+from clearhead.symbols import Symbols
 
 FORMAT = 1
 SIDES = ("source", "target")
@@ -34,6 +36,7 @@ class PairCorpus:
         self.ledger: dict[str, Any] = description["ledger"]
         self.inputs: dict[str, str] = description["inputs"]
         self.fingerprint: str = description["fingerprint"]
+        self.symbols = _symbols(description)
         self._tokens: list[list[int]] = description["tokens"]
         self._stored: list[list[int]] = description["stored"]
         self._pairs: int = description["pairs"]
@@ -65,9 +68,13 @@ class PairCorpus:
         return self._pairs
 
     def lengths(self, sample: int = 0) -> NDArray[np.int32]:
-        """(N, 2) tokens of source and target of every pair, without special tokens; memory-mapped."""
+        """(N, 2) tokens of source and target of every pair in a batch, less the one that an order of batches adds.
+
+        Where one special token is added to a side, as by our own vocabularies, these are memory-mapped.
+        """
         lengths: NDArray[np.int32] = self._arrays[sample]["lengths"]
-        return lengths
+        more = np.array(around(self.symbols), dtype=np.int32) - 1
+        return lengths + more if more.any() else lengths
 
     def tokens(self, sample: int = 0) -> tuple[int, int]:
         """Tokens of all sources and of all targets, without special tokens."""
@@ -91,7 +98,7 @@ class PairCorpus:
 
     def batch(self, rows: Rows, sample: int = 0) -> PairBatch:
         """These pairs, padded and shifted for teacher forcing."""
-        return collate_pairs(*self.rows(rows, sample))
+        return collate_pairs(*self.rows(rows, sample), self.symbols)
 
     def _map_sample(self, sample: int) -> dict[str, NDArray[Any]]:
         both = (self._pairs, len(SIDES))
@@ -113,3 +120,9 @@ class PairCorpus:
             )
         # A plain array over the map: numpy's own memmap class makes every slice several times dearer.
         return np.asarray(np.memmap(path, dtype=dtype, mode="r", shape=shape))
+
+
+def _symbols(description: dict[str, Any]) -> Sides:
+    """Those of both sides; the house's where a corpus was written before there were others."""
+    read, written = (Symbols.model_validate(side) for side in description.get("symbols", ({}, {})))
+    return read, written

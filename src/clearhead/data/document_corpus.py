@@ -1,7 +1,8 @@
 """A prepared corpus of documents on disk, memory-mapped: one stream of tokens, cut into rows when they are asked for.
 
 The folder holds ``tokens.bin`` (the ids of every document, each with its end symbol), ``starts.bin`` (where each
-document begins in it) and ``corpus.json``. How they were written is not known here, nor what a model does with rows.
+document begins in it) and ``corpus.json``, where the vocabulary's special symbols stand, too. How they were written is
+not known here, nor what a model does with rows.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from clearhead.data.array_folder import PAGE, Arrays, open_arrays
 from clearhead.data.packing import Grid, Rows, TextBatch, TokenStream, collate_rows
 from clearhead.errors import RunError
+from clearhead.symbols import Symbols
 
 KIND, FORMAT = "documents", 1
 STARTS = np.dtype("<i8")
@@ -32,6 +34,7 @@ class DocumentCorpus:
         self.packing: Packing = page["made_of"]["packing"]
         self.samples: int = page["made_of"]["offsets"]
         self.counts: dict[str, int] = page["counts"]
+        self.symbols = Symbols.model_validate(page.get("symbols", {}))  # the house's where none were written down
         self.stream = TokenStream(arrays["tokens"], arrays["starts"])
         length, steps = int(page["made_of"]["length"]), len(arrays["tokens"])
         shifts = [length * sample // self.samples for sample in range(self.samples)]
@@ -60,4 +63,5 @@ class DocumentCorpus:
 
     def batch(self, rows: Rows, sample: int = 0) -> TextBatch:
         """These rows of grid ``sample``."""
-        return collate_rows(self.stream, self._grids[sample], rows, masked=self.packing == "documents")
+        masked = self.packing == "documents"
+        return collate_rows(self.stream, self._grids[sample], rows, masked=masked, symbols=self.symbols)

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clearhead.errors import ShapeError
-from clearhead.text.tokenizer import PAD, START
+from clearhead.symbols import HOUSE, Symbols
 
 Rows = Sequence[int] | NDArray[np.integer]
 
 
 @dataclass(frozen=True)
 class TextBatch:
-    """What is read and what should come next. Padding is id 0, ``mask`` False, and only at the end of a row.
+    """What is read and what should come next. Where ``mask`` is False there is padding, only at the end of a row.
 
     ``documents`` numbers the documents of each row from 0; None where every token may see all before it in its row.
     """
@@ -104,12 +104,15 @@ class Grid:
         return max(first, 0), min(first + self.length, self.steps)
 
 
-def collate_rows(stream: TokenStream, grid: Grid, rows: Rows, *, masked: bool, start: int = START) -> TextBatch:
-    """These rows as one batch; with ``masked``, documents in a row are told apart; ``start`` begins each of them."""
+def collate_rows(stream: TokenStream, grid: Grid, rows: Rows, *, masked: bool, symbols: Symbols = HOUSE) -> TextBatch:
+    """These rows as one batch; with ``masked``, documents in a row are told apart.
+
+    ``symbols`` are those of the stream's vocabulary, whose start begins each document.
+    """
     bounds = [grid.bounds(int(row)) for row in rows]
     width = max(last - first for first, last in bounds)
-    ids, targets = (np.full((len(bounds), width), PAD, dtype=np.int64) for _ in range(2))
-    documents = np.zeros_like(ids)
+    ids, targets = (np.full((len(bounds), width), symbols.pad, dtype=np.int64) for _ in range(2))
+    documents, start = np.zeros_like(ids), symbols.start
     mask = np.zeros(ids.shape, dtype=np.bool_)
     for number, (first, last) in enumerate(bounds):
         real = slice(last - first)

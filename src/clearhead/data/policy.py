@@ -20,12 +20,18 @@ Rows = list[list[int]]
 class Policy:
     """Decides, pair by pair, what goes on; writes down what does not."""
 
-    def __init__(self, settings: PairData, paths: Sequence[Path], ledger: Ledger) -> None:
-        """``paths``: the file of the source and of the target, or the one file of both."""
+    def __init__(
+        self, settings: PairData, paths: Sequence[Path], ledger: Ledger, around: tuple[int, int] = (1, 1)
+    ) -> None:
+        """``paths``: the file of the source and of the target, or the one file of both.
+
+        ``around``: how many special tokens each side gets, such as the end symbol; they count.
+        """
         self._settings = settings
         self._paths = (paths[0], paths[-1])
         self._ledger = ledger
-        self.longest = settings.max_length - 1  # the end symbol takes one
+        self._around = around
+        self.longest = settings.max_length - around[0], settings.max_length - around[1]
 
     def without_blanks(self, pairs: Sequence[Pair]) -> list[Pair]:
         """The pairs whose sides both hold more than white space.
@@ -42,7 +48,7 @@ class Policy:
             DataError: a side is too long and ``too_long`` is "refuse".
         """
         kept = [
-            (pair, source[: self.longest], target[: self.longest])
+            (pair, source[: self.longest[0]], target[: self.longest[1]])
             for pair, source, target in zip(pairs, sources, targets, strict=True)
             if self._fits(pair, (len(source), len(target)))
         ]
@@ -64,14 +70,15 @@ class Policy:
         return True
 
     def _fits(self, pair: Pair, lengths: tuple[int, int]) -> bool:
-        if max(lengths) <= self.longest:
+        over = [length > longest for length, longest in zip(lengths, self.longest, strict=True)]
+        if not any(over):
             return True
-        number = 0 if lengths[0] > self.longest else 1
+        number = over.index(True)
         path, side, limit = self._paths[number], SIDES[number], self._settings.max_length
         if self._settings.too_long == "refuse":
             raise DataError(
-                f"{path}:{pair.line}: the {side} has {lengths[number] + 1} tokens with its end symbol, max_length is "
-                f'{limit}; raise it, or set too_long = "drop" or "truncate"'
+                f"{path}:{pair.line}: the {side} has {lengths[number] + self._around[number]} tokens with its special "
+                f'symbols, max_length is {limit}; raise it, or set too_long = "drop" or "truncate"'
             )
         if self._settings.too_long == "truncate":
             self._ledger.note(f"a {side} cut to {limit} tokens", path, pair.line)

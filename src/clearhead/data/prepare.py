@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from clearhead.data.batch import Sides, around
 from clearhead.data.corpus import FORMAT, LENGTHS, LINES, PairCorpus
 from clearhead.data.duplicates import mark_repeats, pair_hashes
 from clearhead.data.ledger import Ledger
@@ -57,7 +58,8 @@ def prepare_pairs(
         RunError: ``out`` cannot be written.
     """
     ledger = Ledger(strict=settings.bad_lines == "refuse")
-    policy = Policy(settings, data_paths(files, folder), ledger)
+    symbols = tokenizers[0].symbols, tokenizers[1].symbols
+    policy = Policy(settings, data_paths(files, folder), ledger, around(symbols))
     segmenter = Segmenter(tokenizers, samples, dropout, seed)
     with complete_or_absent(out) as partial:
         writer = CorpusWriter(partial, (tokenizers[0].size, tokenizers[1].size), samples)
@@ -72,7 +74,7 @@ def prepare_pairs(
         _settle_repeats(partial, policy, samples, drop=settings.duplicates == "drop")
         _refuse_nothing(ledger, data_paths(files, folder))
         made_of = _made_of(settings, files, folder, tokenizers) | {"samples": samples, "dropout": dropout, "seed": seed}
-        _describe(partial, writer, ledger, made_of)
+        _describe(partial, writer, ledger, made_of, symbols)
     return PairCorpus.open(out)
 
 
@@ -166,7 +168,7 @@ def _made_of(
     }
 
 
-def _describe(folder: Path, writer: CorpusWriter, ledger: Ledger, made_of: dict[str, Any]) -> None:
+def _describe(folder: Path, writer: CorpusWriter, ledger: Ledger, made_of: dict[str, Any], symbols: Sides) -> None:
     description = {
         "format": FORMAT,
         "fingerprint": hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest(),
@@ -177,6 +179,7 @@ def _describe(folder: Path, writer: CorpusWriter, ledger: Ledger, made_of: dict[
         "tokens": [_tokens(folder / f"lengths.{sample}.bin") for sample in range(writer.samples)],
         "inputs": made_of["inputs"],
         "made_of": made_of,
+        "symbols": [side.model_dump() for side in symbols],
         "ledger": ledger.as_dict(),
     }
     with (folder / "corpus.json").open("w", encoding="utf-8", newline="\n") as file:

@@ -1,7 +1,8 @@
 """Turns texts into a prepared corpus of documents: reads, cuts into tokens, writes one stream.
 
 Everything goes through in portions of a few thousand lines, so memory does not grow with a document or the corpus.
-The folder appears under its name only when it is complete.
+Where lines cut alone are not cut as they are inside a text, a document is put together before it is cut, up to a
+million characters at a time. The folder appears under its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from clearhead.data.ledger import Ledger
 from clearhead.data.packing import TokenStream
 from clearhead.data.prepare import complete_or_absent, sha256
 from clearhead.errors import DataError
+from clearhead.symbols import Symbols
 from clearhead.text.tokenizer import Tokenizer
 
 _PIECES, _CHARACTERS = 4096, 1 << 20  # of a portion: whichever comes first
@@ -69,7 +71,7 @@ def prepare_documents(settings: DocumentData, tokenizer: Tokenizer, out: Path) -
         if not counts.documents:
             raise DataError(f"no text in {' and '.join(map(str, paths))}: {ledger.read} lines read")
         made_of = _made_of(settings, paths, tokenizer)
-        _describe(partial, made_of, counts, dtype.str, ledger)
+        _describe(partial, made_of, counts, dtype.str, ledger, tokenizer.symbols)
     return DocumentCorpus.open(out)
 
 
@@ -85,15 +87,14 @@ def token_portions(
 ) -> Iterator[tuple[list[int], list[int]]]:
     """Token ids, an end symbol after each document, and where documents begin among all; ``counts`` grow along."""
     inside, symbols = False, tokenizer.symbols
-    end = symbols.ends[:1] or (symbols.start,)
-    for portion in _portions(pieces):
+    for portion in _portions(pieces if tokenizer.cuts_by_line else _whole(pieces)):
         texts = [piece.text for piece in portion]
         ids: list[int] = []
         starts: list[int] = []
         for piece, row in zip(portion, tokenizer.encode(texts), strict=True):
             if not inside:
                 starts.append(counts.steps + len(ids))
-            ids += [*row, *end] if piece.ends else row
+            ids += [*row, *symbols.closing] if piece.ends else row
             inside = not piece.ends
         counts.documents += len(starts)
         counts.steps += len(ids)
@@ -101,6 +102,20 @@ def token_portions(
         counts.characters += sum(map(len, texts))
         counts.bytes += sum(len(text.encode()) for text in texts)
         yield ids, starts
+
+
+def _whole(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Documents in one piece each, or, where they are longer than ``_CHARACTERS``, in few."""
+    waiting: list[str] = []
+    characters = 0
+    for piece in pieces:
+        waiting.append(piece.text)
+        characters += len(piece.text)
+        if piece.ends or characters >= _CHARACTERS:
+            yield Piece("".join(waiting), piece.ends)
+            waiting, characters = [], 0
+    if waiting:
+        yield Piece("".join(waiting), ends=False)
 
 
 def _portions(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
@@ -137,13 +152,16 @@ def named_paths(paths: list[Path]) -> dict[str, Path]:
     return dict(zip(keys, paths, strict=True))
 
 
-def _describe(folder: Path, made_of: dict[str, Any], counts: Counts, dtype: str, ledger: Ledger) -> None:
+def _describe(
+    folder: Path, made_of: dict[str, Any], counts: Counts, dtype: str, ledger: Ledger, symbols: Symbols
+) -> None:
     shapes = {"tokens": (dtype, (counts.steps,)), "starts": (STARTS.str, (counts.documents,))}
     page = {
         "kind": KIND,
         "format": FORMAT,
         "counts": asdict(counts),
         "made_of": made_of,
+        "symbols": symbols.model_dump(),
         "ledger": ledger.as_dict(),
     }
     write_page(folder, shapes, page)

@@ -42,14 +42,16 @@ class Segmenter:
         source, target = self._tokenizers
         return source.encode([pair.source for pair in pairs]), target.encode([pair.target for pair in pairs])
 
-    def vary(self, pairs: Sequence[Pair], plain: tuple[Rows, Rows], longest: int) -> list[tuple[Rows, Rows]]:
-        """One entry per sample: the plain segmentation, or random ones with at most ``longest`` tokens."""
+    def vary(
+        self, pairs: Sequence[Pair], plain: tuple[Rows, Rows], longest: tuple[int, int]
+    ) -> list[tuple[Rows, Rows]]:
+        """One entry per sample: the plain segmentation, or random ones with at most ``longest`` tokens a side."""
         if not self._samplers:
             return [plain]
         texts = [pair.source for pair in pairs], [pair.target for pair in pairs]
         sources, targets = (
-            self._varied(sampler, side, safe, longest)
-            for sampler, side, safe in zip(self._samplers, texts, plain, strict=True)
+            self._varied(sampler, side, safe, most)
+            for sampler, side, safe, most in zip(self._samplers, texts, plain, longest, strict=True)
         )
         return list(zip(sources, targets, strict=True))
 

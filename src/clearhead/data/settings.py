@@ -81,9 +81,9 @@ class PairData(DataFolder):
     """The files of a translation job and the declared, counted policy for lines that do not fit.
 
     ``split`` holds shares of the training pairs out, for "valid" or "test" without files of their own. ``max_length``
-    is in tokens per side and includes the end symbol. ``bad_lines`` are those that cannot be read as a pair: invalid
-    UTF-8, NUL, broken JSON or CSV, a wrong type, a wrong number of columns. Two plain files of unequal length are
-    always refused.
+    is in tokens per side and includes the special ones around a text, such as the end symbol. ``bad_lines`` are those
+    that cannot be read as a pair: invalid UTF-8, NUL, broken JSON or CSV, a wrong type, a wrong number of columns. Two
+    plain files of unequal length are always refused.
     """
 
     train: PairFiles

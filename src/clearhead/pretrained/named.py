@@ -51,16 +51,17 @@ def named_symbols(
 
     before, after = around
     ends = given("eos_token_id") or _one(by_role, "eos_token")
-    pad = given("pad_token_id") or _one(by_role, "pad_token") or [0]
+    pads = given("pad_token_id") or _one(by_role, "pad_token")
     begins = given("decoder_start_token_id") or given("bos_token_id") or _one(by_role, "bos_token")
-    start = (begins or before[-1:] or ends or pad)[0]
+    start = (begins or before[-1:] or ends or pads or [0])[0]
+    pad = (pads or ends or [start])[0]  # what fills rows up is masked, so any id will do where none is named
     forced = given("forced_bos_token_id") if directory.config.get("is_encoder_decoder") else []
     never = [*given("suppress_tokens"), *_single_bad_words(directory, tables)]
-    around_text = {pad[0], start, *ends, *before, *after, *forced}
+    around_text = {pad, start, *ends, *before, *after, *forced}
     silent = around_text | {by_role[role] for role in by_role if role not in ("unk_token", "mask_token")}
     try:
         return Symbols(
-            pad=pad[0],
+            pad=pad,
             unknown=by_role.get("unk_token"),
             before=tuple(before),
             after=tuple(after),

@@ -9,11 +9,10 @@ from pydantic import model_validator
 from clearhead.data.document_settings import DocumentData
 from clearhead.generation.settings import ContinuationSettings
 from clearhead.models.config import ModelConfig
-from clearhead.recipes.schema import Recipe
-from clearhead.text.settings import TokenizerSettings
+from clearhead.recipes.cut_text import CutTextRecipe
 
 
-class LanguageModelRecipe(Recipe):
+class LanguageModelRecipe(CutTextRecipe):
     """Text, and what comes next."""
 
     ARCHITECTURES: ClassVar = ("decoder",)
@@ -22,14 +21,13 @@ class LanguageModelRecipe(Recipe):
 
     task: Literal["language-model"]
     data: DocumentData
-    tokenizer: TokenizerSettings = TokenizerSettings()
     decoding: ContinuationSettings = ContinuationSettings()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.tokenizer.subword_dropout:
+        if self.cutting.subword_dropout:
             raise ValueError("tokenizer.subword_dropout: a language model's text is cut in one way, so it must be 0")
-        if self.data.length > self.model.max_positions:
+        if self.data.length > self.model.room:
             raise ValueError(
                 f"data.length = {self.data.length} makes longer rows than model.max_positions = "
                 f"{self.model.max_positions} has room for; lower the one or raise the other"
@@ -46,5 +44,5 @@ class LanguageModelRecipe(Recipe):
 
     def largest_model(self) -> ModelConfig:
         """The model with a vocabulary as large as it may become."""
-        settings = self.tokenizer
+        settings = self.cutting
         return self.with_vocabulary(settings.reserved if settings.kind == "bytes" else settings.vocabulary)

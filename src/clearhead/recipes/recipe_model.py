@@ -6,6 +6,7 @@ dropped in training, and what the new head reads. This file merges tables; readi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
@@ -50,6 +51,12 @@ class RecipeModel(ModelConfig):
             raise ValueError('lora adapts a model that is there already: expected from = "RUN or DIR" beside it')
         return self
 
+    @property
+    def room(self) -> int:
+        """``max_positions``; without bound as long as the model that is started from has not been asked for its own."""
+        undecided = self.origin is not None and "max_positions" not in self.model_fields_set
+        return sys.maxsize if undecided else self.max_positions
+
     def config(self, sizes: Mapping[str, Any]) -> ModelConfig:
         """The plain configuration, with these counted sizes.
 
@@ -72,18 +79,27 @@ def completed(table: Table, inherited: Mapping[str, Table], origin: str) -> Tabl
         given, decided = table.get(section), inherited.get(section)
         if given is None and decided is None:
             continue
+        if decided is None:
+            _refuse_all(section, whole.pop(section), origin)
+            continue
         chosen = {key: value for key, value in (given or {}).items() if key in free}
         fixed = {key: value for key, value in (given or {}).items() if key not in free}
         _refuse_other(section, fixed, decided, origin)
-        whole[section] = {**fixed, **(decided or {}), **chosen}
+        whole[section] = {**fixed, **decided, **chosen}
     return whole
 
 
-def _refuse_other(section: str, given: Table, decided: Table | None, origin: str) -> None:
+def _refuse_all(section: str, given: Table, origin: str) -> None:
+    for key in given:
+        raise ConfigurationError(
+            f"{section}.{key}: {origin}, which model.from names, brings its own {section}, of which nothing can be "
+            "chosen anew; leave it out"
+        )
+
+
+def _refuse_other(section: str, given: Table, decided: Table, origin: str) -> None:
     """Keys that nobody knows pass: the schema refuses them with the nearest that it knows."""
     for key, value in given.items():
-        if decided is None:
-            raise ConfigurationError(f"{section}.{key}: {origin}, which model.from names, brings its own; leave it out")
         if key in decided and not _agree(value, decided[key]):
             raise ConfigurationError(
                 f"{section}.{key} = {value!r}, but the model in {origin} has {decided[key]!r}, and its weights were "

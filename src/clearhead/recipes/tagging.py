@@ -32,7 +32,7 @@ class TaggingRecipe(Recipe):
             )
         if self.model.ngram_buckets or self.model.input_width:
             raise ValueError("model.ngram_buckets and model.input_width follow from input; leave them out")
-        if self.data.max_length > self.model.max_positions:
+        if self.data.max_length > self.model.room:
             raise ValueError(
                 f"data.max_length = {self.data.max_length} lets longer sentences in than model.max_positions = "
                 f"{self.model.max_positions} has room for; lower the one or raise the other"

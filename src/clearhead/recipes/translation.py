@@ -9,14 +9,13 @@ from pydantic import model_validator
 from clearhead.data.settings import PairData
 from clearhead.generation.settings import DecodingSettings
 from clearhead.models.config import ModelConfig
-from clearhead.recipes.schema import Recipe
+from clearhead.recipes.cut_text import CutTextRecipe
 from clearhead.tasks.settings import TranslationScoring
-from clearhead.text.settings import TokenizerSettings
 from clearhead.training.sampling_schedule import ScheduledSampling
 
 
-class TranslationRecipe(Recipe):
-    """Text to text. ``max_length`` and ``max_positions`` count tokens with the end symbol.
+class TranslationRecipe(CutTextRecipe):
+    """Text to text. ``max_length`` and ``max_positions`` count tokens with the special ones around a text.
 
     Without ``scheduled_sampling`` the decoder learns by teacher forcing.
     """
@@ -26,19 +25,18 @@ class TranslationRecipe(Recipe):
 
     task: Literal["translation"]
     data: PairData
-    tokenizer: TokenizerSettings = TokenizerSettings()
     decoding: DecodingSettings = DecodingSettings()
     scoring: TranslationScoring = TranslationScoring()
     scheduled_sampling: ScheduledSampling | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.model.one_embedding and not self.tokenizer.shared:
+        if self.model.one_embedding and not self.cutting.shared:
             raise ValueError(
                 f'model.tie = "{self.model.tie}" needs one vocabulary for both sides, but tokenizer.shared = false; '
                 'set tokenizer.shared = true or model.tie = "target"'
             )
-        if self.data.max_length > self.model.max_positions:
+        if self.data.max_length > self.model.room:
             raise ValueError(
                 f"data.max_length = {self.data.max_length} lets longer sequences in than model.max_positions = "
                 f"{self.model.max_positions} has room for; lower the one or raise the other"
@@ -55,4 +53,4 @@ class TranslationRecipe(Recipe):
 
     def largest_model(self) -> ModelConfig:
         """The model with vocabularies as large as they may become."""
-        return self.with_vocabularies(self.tokenizer.vocabulary, self.tokenizer.vocabulary)
+        return self.with_vocabularies(self.cutting.vocabulary, self.cutting.vocabulary)

@@ -41,7 +41,7 @@ class VectorRecipe(Recipe):
                 "model.input_width, model.ngram_buckets, model.token_dropout: the width is counted from the data, and "
                 "the others are about tokens; leave them out"
             )
-        if self.data.max_length > self.model.max_positions:
+        if self.data.max_length > self.model.room:
             raise ValueError(
                 f"data.max_length = {self.data.max_length} lets longer sequences in than model.max_positions = "
                 f"{self.model.max_positions} has room for; lower the one or raise the other"

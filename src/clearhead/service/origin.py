@@ -34,6 +34,7 @@ class Origin(ABC):
 
     config: ModelConfig
     task: str | None  # that it was trained for; None where that is not ours to say
+    family: str | None  # of published models that it came from, however often it was trained since
 
     @property
     @abstractmethod
@@ -61,6 +62,7 @@ class FinishedRun(Origin):
     run: RunFolder
     config: ModelConfig
     task: str | None
+    family: str | None
 
     @property
     def symbols(self) -> Symbols:
@@ -98,6 +100,7 @@ class PublishedModel(Origin):
 
     directory: ModelDirectory
     config: ModelConfig
+    family: str | None
     task: str | None = None
 
     @property
@@ -139,9 +142,10 @@ def open_origin(where: str) -> Origin:
         card = run.card()
         if not run.weights_file.is_file():
             raise RunError(f"{where} cannot be started from: it has no {WEIGHTS}, so it is not finished")
-        return FinishedRun(run, card.model, card.task)
+        return FinishedRun(run, card.model, card.task, run.family())
     directory = ModelDirectory.open(path)
-    return PublishedModel(directory, understand(directory).config)
+    source = understand(directory)
+    return PublishedModel(directory, source.config, source.family.name)
 
 
 def _is_card(path: Path) -> bool:

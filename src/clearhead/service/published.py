@@ -51,7 +51,7 @@ def huggingface(run: RunFolder, family: str | None) -> Written:
         RunError: the run is not finished, or damaged.
     """
     card = run.card()
-    published = publish(card.model, _weights(run, card.weights_sha256), family, _origin(run))
+    published = publish(card.model, _weights(run, card.weights_sha256), family, run.family())
     settings, notes = published.settings | _names(run, published), []
     if card.task == "multilabel":
         settings["problem_type"] = "multi_label_classification"
@@ -75,17 +75,12 @@ def special_ids(symbols: Symbols, config: ModelConfig) -> dict[str, Any]:
         return ids
     if ends:
         ids["eos_token_id"] = ends[0] if len(ends) == 1 else ends
+    if symbols.never:
+        ids["bad_words_ids"] = [[never] for never in symbols.never]
     if config.architecture == "decoder":
         return ids | {"bos_token_id": symbols.start}
     forced = {"forced_bos_token_id": symbols.forced[0]} if symbols.forced else {}
     return ids | forced | {"decoder_start_token_id": symbols.start}
-
-
-def _origin(run: RunFolder) -> str | None:
-    """The family that an imported run came from."""
-    told = run.report().get("imported") if run.report_file.is_file() else None
-    family = told.get("family") if isinstance(told, dict) else None
-    return family if isinstance(family, str) else None
 
 
 def _weights(run: RunFolder, sha256: str | None) -> Mapping[str, Tensor]:

@@ -172,6 +172,13 @@ class RunFolder:
         """What ``report.json`` says."""
         return read_json(self.report_file)
 
+    def family(self) -> str | None:
+        """The family of published models that it came from, by its report; None where it came from none."""
+        report = self.report() if self.report_file.is_file() else {}
+        told = report.get("imported") or report.get("started_from")
+        family = told.get("family") if isinstance(told, dict) else None
+        return family if isinstance(family, str) else None
+
     def write_tokenizers(self, tokenizers: tuple[Tokenizer, Tokenizer], *, shared: bool) -> None:
         """Save ``tokenizer/shared.json``, or one file a side."""
         folder = self.path / "tokenizer"

@@ -65,7 +65,7 @@ def search_translation(
     inspections = []
     for hypothesis in found:
         fed = _fed((symbols.start,), hypothesis)
-        written = task.target.pieces([*hypothesis.tokens, symbols.ends[0]])
+        written = task.target.pieces([*hypothesis.tokens, *symbols.closing])
         inspections.append(looked_at(fed, written[: len(fed)]))
     texts = task.target.decode([hypothesis.tokens for hypothesis in found])
     beams = _beams(search, task.target, lambda fed: looked_at(fed, [*task.target.pieces(fed[1:]), NEXT]))

@@ -61,7 +61,9 @@ class Start:
     @property
     def told(self) -> dict[str, Any]:
         """What a report says of it."""
-        return {name: self.facts.get(name) for name in ("origin", "weights_sha256")}
+        facts = self.facts
+        family = {"family": facts["family"]} if facts.get("family") else {}
+        return {name: facts.get(name) for name in ("origin", "weights_sha256")} | family
 
     @property
     def identity(self) -> dict[str, str]:
@@ -165,11 +167,6 @@ def inherit(origin: str, task: str) -> dict[str, Table]:
             f"model.from: the task {task} needs a model that reads {kinds[0]}, but the one in {origin} reads {kinds[1]}"
         )
     config = config_for(source, schema.ARCHITECTURES[0], f"the task {task}", origin)
-    if not vectors and task not in READING and found.symbols != HOUSE:
-        raise ConfigurationError(
-            f"model.from: the task {task} writes with the special symbols of our own vocabularies, but the one in "
-            f"{origin} has others; tagging, classification and multilabel can start from it"
-        )
     dropped = set(COUNTED) | OF_INPUT | ({"pooling"} if config.pooling == "none" or task in UNPOOLED else set())
     tables = {} if vectors else found.reading()
     if task not in READING:
@@ -220,6 +217,7 @@ def bring(origin: str, run: RunFolder, task: str) -> Start:
         page = {
             "origin": origin,
             "task": source.task,
+            "family": source.family,
             "model": source.config.model_dump(),
             "weights_sha256": durable.digest_of(temporary / WEIGHTS).sha256,
             "decides": inherit(origin, task),

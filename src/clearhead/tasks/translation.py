@@ -86,9 +86,18 @@ class Translation:
         """What surrounds a source, and what begins and ends a translation."""
         return self.target.symbols.after_reading(self.source.symbols)
 
+    @property
+    def sides(self) -> tuple[Symbols, Symbols]:
+        """The special symbols of what is read and of what is written."""
+        return self.source.symbols, self.target.symbols
+
     def longest(self, positions: int) -> int:
         """The most pieces of a source that a model with so many positions reads: what surrounds it needs room too."""
         return positions - len(self.symbols.surrounded(()))
+
+    def longest_target(self, positions: int) -> int:
+        """The most pieces of a given translation that such a model is fed, behind the start and what opens it."""
+        return positions - 1 - len(self.target.symbols.opening)
 
     def translate(
         self, model: Translator[AnyState], texts: Sequence[str], decoding: DecodingSettings | None = None

@@ -31,6 +31,8 @@ LANGUAGE = (">>", "<<")  # what Marian's models for several languages have aroun
 class ForeignTokenizer(Tokenizer):
     """``backend`` cuts text; ``symbols`` are the model's; ids lie below ``size``, the rows of its embedding."""
 
+    cuts_by_line = False  # some put a space in front of whatever they are given, some join line ends with what follows
+
     def __init__(
         self,
         backend: tokenizers.Tokenizer,

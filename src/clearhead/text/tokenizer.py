@@ -33,6 +33,7 @@ class Tokenizer:
 
     PAD, UNKNOWN, START, END = PAD, UNKNOWN, START, END
     symbols: Symbols = HOUSE
+    cuts_by_line: bool = True  # whether the pieces of a text are those of its lines, each with its line end, in turn
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
         """``backend``: its entries are numbered without gaps, and the special ones, and no others, are the first four.

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from clearhead.data.batch import PairBatch
 from clearhead.mechanism.dropout import draw_seed, seeded
-from clearhead.text.tokenizer import END, PAD, START
+from clearhead.symbols import Symbols
 from clearhead.training.loss import Loss
 from clearhead.training.protocol import Objective
 from clearhead.training.sampling_schedule import ScheduledSampling, true_share
@@ -53,38 +53,41 @@ def scheduled_sampling(settings: ScheduledSampling, label_smoothing: float) -> O
 def two_pass_loss(
     model: TwoPass, batch: PairBatch, share: float, settings: ScheduledSampling, label_smoothing: float = 0.0
 ) -> Loss:
-    """The summed loss where ``share`` of the decoder's input, the start symbol left alone, are the model's words."""
+    """The summed loss where ``share`` of the decoder's input are the model's words; what always opens it is not."""
     generator = seeded(draw_seed(), batch.target_in.device)
     source = model.states(batch.source, mask=batch.source_mask)
     with torch.no_grad():
         hidden = model.decode(batch.target_in, source, batch.source_mask)
-        words = own_words(model, hidden.flatten(0, 1), generator if settings.choice == "sample" else None)
-    mixed = mix(batch.target_in, words.view(batch.target_in.shape), share, generator)
+        drawing = generator if settings.choice == "sample" else None
+        words = own_words(model, hidden.flatten(0, 1), batch.symbols, drawing)
+    mixed = mix(batch, words.view(batch.target_in.shape), share, generator)
     return states_loss(model, model.decode(mixed, source, batch.source_mask), batch, label_smoothing)
 
 
-def own_words(model: TeacherForced, hidden: Tensor, generator: torch.Generator | None) -> Tensor:
+def own_words(model: TeacherForced, hidden: Tensor, symbols: Symbols, generator: torch.Generator | None) -> Tensor:
     """The word (N,) that the model would write at each of N states (N, W): drawn, or the best without a generator.
 
-    Never padding, start or end: no decoder is fed these behind its first position.
+    Never padding, start or end: no decoder is fed these behind what opens its input.
     """
     rows = max(1, LOGITS // model.output_weight.shape[0])
-    return torch.cat([_words(model, part, generator) for part in torch.split(hidden, rows)])
+    return torch.cat([_words(model, part, symbols, generator) for part in torch.split(hidden, rows)])
 
 
-def mix(truth: Tensor, words: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def mix(batch: PairBatch, words: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Decoder input (B, T): position t + 1 reads ``words[:, t]`` with probability ``share``, else what truth says.
 
-    The start symbol stays, and so does padding.
+    The start symbol stays, and so do what always stands behind it and padding.
     """
+    truth = batch.target_in
     draws = torch.rand(words.shape, generator=generator, device=truth.device)
-    own = (draws[:, 1:] < share) & (truth[:, 1:] != PAD)
+    own = (draws[:, 1:] < share) & batch.target_mask[:, 1:]
+    own[:, : len(batch.symbols.opening)] = False
     return torch.cat([truth[:, :1], torch.where(own, words[:, :-1], truth[:, 1:])], dim=1)
 
 
-def _words(model: TeacherForced, hidden: Tensor, generator: torch.Generator | None) -> Tensor:
+def _words(model: TeacherForced, hidden: Tensor, symbols: Symbols, generator: torch.Generator | None) -> Tensor:
     logits = nn.functional.linear(hidden, model.output_weight.to(hidden.dtype), model.output_bias)
-    logits[:, [PAD, START, END]] = -torch.inf
+    logits[:, symbols.framing] = -torch.inf
     if generator is None:
         return logits.argmax(1)
     # The largest of logits with Gumbel noise is a draw from their softmax (Gumbel 1954): e / noise is that in one pass.

@@ -125,7 +125,7 @@ class LanguageModelTask:
 
 def _tokenizer(recipe: LanguageModelRecipe, run: RunFolder) -> Tokenizer:
     start = Start.of(run)
-    return learn_tokenizer(recipe.tokenizer, _texts(recipe)) if start is None else start.tokenizer()
+    return learn_tokenizer(recipe.cutting, _texts(recipe)) if start is None else start.tokenizer()
 
 
 def _texts(recipe: LanguageModelRecipe) -> Iterator[str]:
@@ -157,12 +157,12 @@ def _held_out(name: str, pieces: Iterator[Piece]) -> HeldOutText:
 
 def _rows(predictor: Writer, held_out: HeldOutText, counts: Counts) -> list[TextBatch]:
     """The text in rows as in training, none of them overlapping, in batches."""
-    task, start = predictor.task, predictor.task.tokenizer.symbols.start
+    task, symbols = predictor.task, predictor.task.tokenizer.symbols
     stream = token_stream(held_out.pieces, predictor.task.tokenizer, counts)
     grid = Grid(len(stream.targets), predictor.task.context)
     size = max(1, ROWS_OF_TOKENS // predictor.task.context)
     return [
-        collate_rows(stream, grid, range(first, min(first + size, len(grid))), masked=task.from_start, start=start)
+        collate_rows(stream, grid, range(first, min(first + size, len(grid))), masked=task.from_start, symbols=symbols)
         for first in range(0, len(grid), size)
     ]
 

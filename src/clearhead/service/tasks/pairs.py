@@ -1,4 +1,5 @@
-"""From a translation recipe to what training needs: tokenizers learnt from the training side only, the corpus, sizes.
+"""From a translation recipe to what training needs: tokenizers learnt from the training side only, or brought by the
+model that is started from; the corpus, sizes.
 
 On resuming, what is already in the run folder is used as it is, after the data files proved to be the same.
 """
@@ -36,7 +37,7 @@ def prepare(recipe: TranslationRecipe, run: RunFolder, *, accept_changes: bool) 
     begun = run.card_file.is_file()
     tokenizers = run.tokenizers() if begun else _tokenizers(recipe, run)
     if not begun:
-        run.write_tokenizers(tokenizers, shared=recipe.tokenizer.shared)
+        run.write_tokenizers(tokenizers, shared=tokenizers[0] is tokenizers[1])
     model = recipe.with_vocabularies(tokenizers[0].size, tokenizers[1].size)
     if not begun:
         run.write_card(RunCard(task=recipe.task, model=model))
@@ -67,12 +68,11 @@ def _tokenizers(recipe: TranslationRecipe, run: RunFolder) -> Tokenizers:
 
 
 def _learn(recipe: TranslationRecipe) -> Tokenizers:
-    if recipe.tokenizer.shared:
-        tokenizer = learn_tokenizer(recipe.tokenizer, _lines(recipe, (0, 1)))
+    settings = recipe.cutting
+    if settings.shared:
+        tokenizer = learn_tokenizer(settings, _lines(recipe, (0, 1)))
         return tokenizer, tokenizer
-    return learn_tokenizer(recipe.tokenizer, _lines(recipe, (0,))), learn_tokenizer(
-        recipe.tokenizer, _lines(recipe, (1,))
-    )
+    return learn_tokenizer(settings, _lines(recipe, (0,))), learn_tokenizer(settings, _lines(recipe, (1,)))
 
 
 def _lines(recipe: TranslationRecipe, sides: tuple[int, ...]) -> Iterator[str]:
@@ -96,8 +96,8 @@ def _corpus(recipe: TranslationRecipe, run: RunFolder, tokenizers: Tokenizers, *
         folder,
         tokenizers,
         out,
-        samples=recipe.tokenizer.subword_samples,
-        dropout=recipe.tokenizer.subword_dropout,
+        samples=recipe.cutting.subword_samples,
+        dropout=recipe.cutting.subword_dropout,
         seed=recipe.seed,
     )
 

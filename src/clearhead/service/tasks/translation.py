@@ -153,15 +153,20 @@ def _held_out(name: str, pairs: Iterable[Pair], paths: Sequence[Path]) -> HeldOu
 
 def loss_batches(translator: Translator, held_out: HeldOutPairs) -> list[PairBatch]:
     """The pairs as batches of similar length; what is longer than the model's positions is cut."""
-    room = translator.longest
-    sources = [ids[:room] for ids in translator.task.source.encode(held_out.sources)]
-    targets = [ids[:room] for ids in translator.task.target.encode(held_out.references)]
+    sources, targets = pieces_of(translator, held_out)
     lengths = np.array([[len(a), len(b)] for a, b in zip(sources, targets, strict=True)], dtype=np.int32)
     budget = max(TOKENS, int(lengths.max()) + 1)
     return [
-        collate_pairs([sources[row] for row in rows], [targets[row] for row in rows], translator.task.symbols)
+        collate_pairs([sources[row] for row in rows], [targets[row] for row in rows], translator.task.sides)
         for rows in evaluation_batches(lengths, budget)
     ]
+
+
+def pieces_of(translator: Translator, held_out: HeldOutPairs) -> tuple[list[list[int]], list[list[int]]]:
+    """Ids of sources and of references, without special tokens, as long as the model has room for them."""
+    task, positions = translator.task, translator.config.max_positions
+    sources = [ids[: task.longest(positions)] for ids in task.source.encode(held_out.sources)]
+    return sources, [ids[: task.longest_target(positions)] for ids in task.target.encode(held_out.references)]
 
 
 def _table(recipe: TranslationRecipe, path: str) -> PairFiles:

@@ -125,17 +125,18 @@ class Translator:
         return View(text, answer, self.inspect_ids(source, written), "cross")
 
     def pair(self, text: str, target: str | None = None) -> tuple[list[int], list[int]]:
-        """Ids of ``text`` and of its translation (the model's own when not given), without special tokens."""
+        """Ids of ``text`` and what is written for it (the model's own when not given), the end symbol left out."""
         source = self.task.source.encode([text])[0][: self.longest]
         if target is not None:
-            return source, self.task.target.encode([target])[0][: self.longest]
+            room = self.task.longest_target(self.config.max_positions)
+            return source, [*self.task.target.symbols.opening, *self.task.target.encode([target])[0][:room]]
         settings = bounded(self.task.decoding, self.config.max_positions).model_copy(update={"n_best": 1})
         with torch.inference_mode():
             found = generate(self.model, [source], settings, device=self.device, symbols=self.task.symbols)
         return source, list(found[0][0].tokens)[: self.config.max_positions - 1]  # what is fed begins with the start
 
     def inspect_ids(self, source: Sequence[int], written: Sequence[int], *, choice: Choice = EVERYTHING) -> Inspection:
-        """Every attention for ids without special tokens."""
+        """Every attention for a source's ids without special tokens, and for what is written, its end left out."""
         symbols = self.task.symbols
         read, fed = symbols.surrounded(source), [symbols.start, *written]
         ids, target_in = (torch.tensor([row], device=self.device) for row in (read, fed))
@@ -143,7 +144,7 @@ class Translator:
             self.model,
             lambda: self.model.logits(ids, target_in),
             self.task.source.pieces(read),
-            self.task.target.pieces([*written, symbols.ends[0]]),
+            self.task.target.pieces([*written, *symbols.closing]),
             fed=self.task.target.pieces(fed),
             choice=choice,
         )

@@ -25,7 +25,8 @@ def language_trial(writer: Writer, held_out: HeldOutText) -> Trial:
     def losses(rows: Rows) -> Iterator[Losses]:
         for start in range(0, len(rows), size):
             chosen = rows[start : start + size]
-            batch = collate_rows(stream, grid, chosen, masked=writer.task.from_start).to(writer.device)
+            symbols, masked = writer.task.tokenizer.symbols, writer.task.from_start
+            batch = collate_rows(stream, grid, chosen, masked=masked, symbols=symbols).to(writer.device)
             hidden = writer.model.hidden(batch.ids, documents=batch.documents)
             nll = row_losses(writer.model, hidden, batch.targets, batch.mask)
             yield Losses(np.arange(start, start + len(chosen)), nll, batch.mask.sum(1).cpu().numpy())

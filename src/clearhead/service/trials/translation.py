@@ -8,7 +8,7 @@ import numpy as np
 
 from clearhead.data.batch import collate_pairs
 from clearhead.data.order import evaluation_batches
-from clearhead.service.tasks.translation import GREEDY, TOKENS, HeldOutPairs
+from clearhead.service.tasks.translation import GREEDY, TOKENS, HeldOutPairs, pieces_of
 from clearhead.service.tasks.translator import Translator
 from clearhead.service.trials.trial import Losses, Metric, Rows, Sums, Trial, loss_metric, percent, row_losses
 from clearhead.tasks.metrics import bleu_counts, bleu_of_counts
@@ -16,15 +16,14 @@ from clearhead.tasks.metrics import bleu_counts, bleu_of_counts
 
 def translation_trial(translator: Translator, held_out: HeldOutPairs) -> Trial:
     """Every pair is an example; what is longer than the model's positions is cut."""
-    room, model = translator.longest, translator.model
-    sources = [ids[:room] for ids in translator.task.source.encode(held_out.sources)]
-    targets = [ids[:room] for ids in translator.task.target.encode(held_out.references)]
+    model = translator.model
+    sources, targets = pieces_of(translator, held_out)
 
     def losses(rows: Rows) -> Iterator[Losses]:
         lengths = np.array([[len(sources[row]), len(targets[row])] for row in rows], dtype=np.int32)
         for places in evaluation_batches(lengths, max(TOKENS, int(lengths.max()) + 1)):
             pairs = [(sources[row], targets[row]) for row in rows[places]]
-            batch = collate_pairs([x for x, _ in pairs], [y for _, y in pairs], translator.task.symbols)
+            batch = collate_pairs([x for x, _ in pairs], [y for _, y in pairs], translator.task.sides)
             batch = batch.to(translator.device)
             hidden = model.hidden(batch.source, batch.target_in, mask=batch.source_mask)
             nll = row_losses(model, hidden, batch.target_out, batch.target_mask)
