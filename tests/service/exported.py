@@ -38,8 +38,8 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def session(file: bytes) -> Any:
-    """A runtime on one thread."""
+def session(file: bytes | str) -> Any:
+    """A runtime on one thread, over a file's bytes or its path."""
     onnxruntime = pytest.importorskip("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -13,6 +13,7 @@ import torch
 from clearhead.errors import ConfigurationError
 from clearhead.models.build import build_model
 from clearhead.models.config import ModelConfig
+from clearhead.service import onnx_graph
 from clearhead.service.export import export
 from clearhead.service.load import load
 from clearhead.service.onnx_model import MAKERS, check
@@ -21,6 +22,7 @@ from clearhead.text.tokenizer import END, START
 from .exported import KINDS, SIZES, ids_of, near, remembered, session, walked
 
 pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx")
 MORE: dict[str, dict[str, Any]] = KINDS | {
     "learned positions after two rows that are nobody's": {
         "norm_order": "post",
@@ -38,7 +40,7 @@ def test_an_encoder_gives_the_same_logits(kind: dict[str, Any], pooling: str) ->
     segments = {"input": kind.get("input", {}) | {"segments": 2}, "classes": 5}
     config = ModelConfig.model_validate(SIZES | kind | segments | {"architecture": "encoder", "pooling": pooling})
     model = build_model(config, seed=3).eval()
-    running = session(MAKERS["encoder"](model, config)["model.onnx"][0])
+    running = session(MAKERS["encoder"](model, config)["model.onnx"].packed.file)
     for rows, length in ((1, 1), (3, 7), (2, 19)):
         ids = ids_of((rows, length), 29)
         mask = torch.ones(rows, length, dtype=torch.bool)
@@ -55,7 +57,7 @@ def test_steps_of_a_translator_give_what_teacher_forcing_gives(kind: dict[str, A
     config = ModelConfig.model_validate(SIZES | kind)
     model = build_model(config, seed=3).eval()
     files = MAKERS["encoder-decoder"](model, config)
-    encoder, step = session(files["encoder.onnx"][0]), session(files["step.onnx"][0])
+    encoder, step = session(files["encoder.onnx"].packed.file), session(files["step.onnx"].packed.file)
     source, target = ids_of((3, 11), 29), ids_of((3, 6), 23)
     mask = torch.ones(source.shape, dtype=torch.bool)
     mask[1, 4:] = False
@@ -69,7 +71,7 @@ def test_steps_of_a_translator_give_what_teacher_forcing_gives(kind: dict[str, A
 def test_steps_of_a_language_model_after_a_prompt(kind: dict[str, Any]) -> None:
     config = ModelConfig.model_validate(SIZES | kind | {"architecture": "decoder"})
     model = build_model(config, seed=3).eval()
-    step = session(MAKERS["decoder"](model, config)["step.onnx"][0])
+    step = session(MAKERS["decoder"](model, config)["step.onnx"].packed.file)
     ids = ids_of((2, 9), 23)
     near(walked(step, config, ids, {}, (5, 1, 1, 2)), model.logits(ids))
 
@@ -95,6 +97,33 @@ def test_a_run_written_as_onnx_translates_as_it_does_here(finished: Path, tmp_pa
             wrote.append(int(logits[0, -1].argmax()))
         (answer,) = ours.predict([text], beam=1)
         assert ours.task.target.decode([wrote])[0] == str(answer)
+
+
+def test_weights_that_do_not_fit_in_stand_beside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As above 2 GiB, where a protocol buffer ends; the same numbers to the last bit."""
+    config = ModelConfig.model_validate(SIZES | {"architecture": "decoder", "tie": "all"})
+    model = build_model(config, seed=3).eval()
+    ids = ids_of((2, 9), 23)
+    whole = MAKERS["decoder"](model, config)["step.onnx"].packed
+    monkeypatch.setattr(onnx_graph, "LARGEST", 5000)
+    parted = MAKERS["decoder"](model, config)["step.onnx"].packed
+    assert not whole.beside and len(parted.file) < len(whole.file) / 2
+    (tmp_path / "step.onnx").write_bytes(parted.file)
+    (tmp_path / "step.onnx.data").write_bytes(b"".join(parted.beside))
+    onnx.checker.check_model(str(tmp_path / "step.onnx"), full_check=True)
+    both = [walked(session(file), config, ids, {}, (5, 4)) for file in (whole.file, str(tmp_path / "step.onnx"))]
+    near(both[0], model.logits(ids))
+    assert np.array_equal(*both)
+
+
+def test_the_files_of_weights_are_part_of_an_export(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(onnx_graph, "LARGEST", 5000)
+    written = export(finished, "onnx", tmp_path / "out")
+    assert {"encoder.onnx.data", "step.onnx.data"} <= set(written.files)
+    for name in ("encoder.onnx", "step.onnx"):
+        assert session(str(written.folder / name)).get_inputs()[0].name == "ids"
 
 
 @pytest.mark.parametrize(

@@ -89,14 +89,14 @@ def test_no_length_of_positions_is_left_in_the_file() -> None:
     """Texts longer than any before, past the last bucket and the positions that rotary was slowed down for."""
     for kind in ({"positions": "t5"}, {"positions": "rotary", "rotary": LLAMA3}, {"positions": "alibi"}):
         model = model_of(kind | {"architecture": "decoder", "max_positions": 331})
-        step = session(MAKERS["decoder"](model, model.config)["step.onnx"][0])
+        step = session(MAKERS["decoder"](model, model.config)["step.onnx"].packed.file)
         ids = ids_of((1, 331), 23)
         near(walked(step, model.config, ids, {}, (257, 1, 73)), model.logits(ids))
 
 
 def encoder_agrees(model: Any) -> None:
     """For several batches and lengths, padded on either side."""
-    running = session(MAKERS["encoder"](model, model.config)["model.onnx"][0])
+    running = session(MAKERS["encoder"](model, model.config)["model.onnx"].packed.file)
     for rows, length in ((1, 1), (3, 7), (2, 19)):
         ids, mask = ids_of((rows, length), 29), padded(rows, length)
         (found,) = running.run(["logits"], {"ids": ids.numpy(), "mask": mask.numpy()})
@@ -106,7 +106,7 @@ def encoder_agrees(model: Any) -> None:
 def translator_agrees(model: Any) -> None:
     """The source padded on either side, the target in steps of one and of several tokens."""
     files = MAKERS["encoder-decoder"](model, model.config)
-    encoder, step = session(files["encoder.onnx"][0]), session(files["step.onnx"][0])
+    encoder, step = session(files["encoder.onnx"].packed.file), session(files["step.onnx"].packed.file)
     source, target, mask = ids_of((3, 17), 29), ids_of((3, 13), 23), padded(3, 17)
     states, memory = remembered(encoder, source, mask)
     near(states[mask.numpy()], model.states(source, mask=mask)[mask])
@@ -115,6 +115,6 @@ def translator_agrees(model: Any) -> None:
 
 def writer_agrees(model: Any) -> None:
     """A prompt, then steps of one and of several tokens."""
-    step = session(MAKERS["decoder"](model, model.config)["step.onnx"][0])
+    step = session(MAKERS["decoder"](model, model.config)["step.onnx"].packed.file)
     ids = ids_of((2, 19), 23)
     near(walked(step, model.config, ids, {}, (7, 1, 1, 9, 1)), model.logits(ids))

@@ -83,37 +83,37 @@ class Attention:
         a, b, c, d = (graph.op("Mul", part, by) for part in (first, second) for by in (cosine, sine))
         return graph.op("Concat", graph.op("Sub", a, d), graph.op("Add", c, b), attributes={"axis": -1})
 
-    def bias(self, bias: str | None) -> str | None:
-        """The part of a bias (H, T, S) over all heads that is for those left."""
-        if bias is None or len(self.left.heads) == self.layers.config.heads:
-            return bias
-        return self.layers.graph.op("Gather", bias, self.layers.graph.integers(*self.left.heads))
-
     def attend(self, query_key_value: Sequence[str], told: Pass) -> str:
         """q (B, H, T, D), k (B, G, S, D), v (B, G, S, M) → (B, T, W)."""
-        graph, (q, k, v), heads = self.layers.graph, query_key_value, len(self.left.heads)
+        graph, (q, k, v) = self.layers.graph, query_key_value
+        heads, groups = len(self.left.heads), self.left.groups
         if not self.left.even:
-            k, v = (
-                graph.op("Gather", each, graph.integers(*self.left.reads), attributes={"axis": 1}) for each in (k, v)
-            )
-        groups = self.left.groups if self.left.even else heads
-        scale = 1.0 if self.layers.config.score == "dot" else 1.0 / math.sqrt(self.sizes.key)
-        scores = graph.op("MatMul", self._among(q, groups), graph.op("Transpose", k, attributes={"perm": [0, 1, 3, 2]}))
-        scores = self._among(graph.op("Mul", scores, graph.number(scale)), heads, groups)
-        bias = self.bias(told.relative.bias)
-        scores = scores if bias is None else graph.op("Add", scores, bias)
-        weights = graph.op(
-            "Softmax", graph.op("Where", told.visible, scores, graph.number(LOWEST)), attributes={"axis": -1}
-        )
-        weights = self._among(graph.op("Where", told.visible, weights, graph.number(0.0)), groups)
-        mixed = self._among(graph.op("MatMul", weights, v), heads, groups)
+            k, v, groups = self._spread(k), self._spread(v), heads
+        across = graph.op("Transpose", k, attributes={"perm": [0, 1, 3, 2]})
+        scores = self._regrouped(graph.op("MatMul", self._regrouped(q, heads, groups), across), groups, heads)
+        weights = self._regrouped(self._weights(scores, told), heads, groups)
+        mixed = self._regrouped(graph.op("MatMul", weights, v), groups, heads)
         joined = graph.op("Transpose", mixed, attributes={"perm": [0, 2, 1, 3]})
-        return self.layers.linear(
-            graph.op("Reshape", joined, graph.integers(0, 0, -1)), self.module.get_submodule("output")
-        )
+        together = graph.op("Reshape", joined, graph.integers(0, 0, -1))
+        return self.layers.linear(together, self.module.get_submodule("output"))
 
-    def _among(self, x: str, parts: int, present: int | None = None) -> str:
-        """(B, present, ·, N) → (B, parts, ·, N), a view; all heads are present when not said."""
-        if parts == (present or len(self.left.heads)):
+    def _weights(self, scores: str, told: Pass) -> str:
+        """Scores (B, H, T, S) scaled, biased, hidden and normalised."""
+        graph, visible, bias = self.layers.graph, told.visible, told.relative.bias
+        if self.layers.config.score != "dot":
+            scores = graph.op("Mul", scores, graph.number(1.0 / math.sqrt(self.sizes.key)))
+        if bias is not None and len(self.left.heads) < self.layers.config.heads:
+            bias = graph.op("Gather", bias, graph.integers(*self.left.heads))
+        scores = scores if bias is None else graph.op("Add", scores, bias)
+        hidden = graph.op("Where", visible, scores, graph.number(LOWEST))
+        return graph.op("Where", visible, graph.op("Softmax", hidden, attributes={"axis": -1}), graph.number(0.0))
+
+    def _spread(self, x: str) -> str:
+        """Keys or values (B, G, S, ·), one a query head."""
+        return self.layers.graph.op("Gather", x, self.layers.graph.integers(*self.left.reads), attributes={"axis": 1})
+
+    def _regrouped(self, x: str, present: int, wanted: int) -> str:
+        """(B, present, ·, N) → (B, wanted, ·, N): the same numbers in the same order."""
+        if wanted == present:
             return x
-        return self.layers.graph.op("Reshape", x, self.layers.graph.integers(0, parts, -1, 0))
+        return self.layers.graph.op("Reshape", x, self.layers.graph.integers(0, wanted, -1, 0))

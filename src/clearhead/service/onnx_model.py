@@ -6,13 +6,15 @@
                         step.onnx: ids, keys, values, cross_keys, cross_values, mask → logits, new_keys, new_values
 
 Every dimension of inputs may vary but layers, heads and widths. ``onnx.json`` says what goes in and comes out, and the
-numbers of the special symbols. What these files cannot hold is refused by the setting's name.
+numbers of the special symbols. Weights above 2 GiB stand in a file of their own (``step.onnx.data``). What these files
+cannot hold is refused by the setting's name.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -24,14 +26,13 @@ from clearhead.service.load import load
 from clearhead.service.onnx_attention import Attention
 from clearhead.service.onnx_decoder import Memory, Step
 from clearhead.service.onnx_encoder import encoded
-from clearhead.service.onnx_graph import Graph, Size
+from clearhead.service.onnx_graph import Graph, Packed, Size
 from clearhead.service.onnx_layers import Layers
 from clearhead.service.onnx_stacked import Stacked
 from clearhead.service.published import Written
 from clearhead.service.run_folder import RunFolder
 
 Described = dict[str, tuple[str, tuple[Size, ...]]]  # by name: the kind of number, the dimensions
-File = tuple[bytes, Described, Described]
 ONLY: dict[str, tuple[object, ...]] = {
     "body": ("transformer",),
     "score": ("scaled_dot", "dot"),
@@ -41,6 +42,15 @@ ONLY: dict[str, tuple[object, ...]] = {
     "ngram_buckets": (0,),
     "pooling": ("none", "mean", "first"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One ONNX file, what goes in and what comes out."""
+
+    packed: Packed
+    inputs: Described
+    outputs: Described
 
 
 def onnx(run: RunFolder, family: str | None) -> Written:
@@ -56,8 +66,9 @@ def onnx(run: RunFolder, family: str | None) -> Written:
     check(config)
     model = load(run.path, device="cpu").model
     made = MAKERS[config.architecture](model, config)
-    files: dict[str, Sequence[bytes | memoryview]] = {name: [file] for name, (file, _, _) in made.items()}
-    told = {name: {"inputs": _told(inputs), "outputs": _told(outputs)} for name, (_, inputs, outputs) in made.items()}
+    files: dict[str, Sequence[bytes | memoryview]] = {name: [each.packed.file] for name, each in made.items()}
+    files |= {f"{name}.data": each.packed.beside for name, each in made.items() if each.packed.beside}
+    told = {name: {"inputs": _told(each.inputs), "outputs": _told(each.outputs)} for name, each in made.items()}
     files["onnx.json"] = [json.dumps({"files": told, "symbols": _symbols(run)}, indent=2).encode() + b"\n"]
     tokenizers, notes = tokenizer_files(run)
     return Written("ONNX", files | tokenizers, notes)
@@ -92,7 +103,7 @@ def encoder_only(model: nn.Module, config: ModelConfig) -> dict[str, File]:
             "float",
             (*shape, config.classes),
         )
-    return {"model.onnx": _file(graph, "encoder", _source("length"), outputs)}
+    return {"model.onnx": _file(graph, "model", _source("length"), outputs)}
 
 
 def pooled(graph: Graph, states: str, pooling: str) -> str:
@@ -164,7 +175,7 @@ def _caches(config: ModelConfig, kind: str, length: str, prefix: str = "") -> De
 
 def _file(graph: Graph, name: str, inputs: Described, outputs: Described) -> File:
     ends = [[graph.value(each, kind, shape) for each, (kind, shape) in side.items()] for side in (inputs, outputs)]
-    return graph.file(name, *ends), inputs, outputs
+    return File(graph.packed(name, *ends), inputs, outputs)
 
 
 def _told(side: Described) -> dict[str, Any]:

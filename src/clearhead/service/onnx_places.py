@@ -82,9 +82,8 @@ class Places:
 
 def rotary(places: Places, config: ModelConfig, positions: nn.Module) -> Relative:
     """Angles in float64, their cosine and sine in float32."""
-    graph, found = places.graph, positions
-    types = graph.onnx.TensorProto
-    slowed: Any = found.stretch
+    graph, types = places.graph, places.graph.onnx.TensorProto
+    slowed: Any = positions.stretch
     turns = slowed(frequencies(config.head_width, torch.device("cpu"), config.rotary.base))
     counted = graph.op("Cast", graph.op("Unsqueeze", places.new, graph.integers(1)), attributes={"to": types.DOUBLE})
     angles = graph.op("Mul", counted, graph.constant(turns.numpy()))
@@ -101,9 +100,9 @@ def alibi(places: Places, config: ModelConfig, positions: nn.Module) -> Relative
 
 def buckets(places: Places, config: ModelConfig, positions: nn.Module) -> Relative:
     """T5's numbers, looked up by distance: beyond ``reach`` on either side all share the last bucket."""
-    graph, found = places.graph, positions
-    learnt: Any = found.table
-    causal: Any = found.causal
+    graph = places.graph
+    learnt: Any = positions.table
+    causal: Any = positions.causal
     reach = 2 * config.buckets.farthest
     rows = bucket(torch.arange(-reach, reach + 1), causal, config.buckets.count, config.buckets.farthest)
     near = graph.op("Max", graph.op("Min", places.distances, graph.integers(reach)), graph.integers(-reach))
