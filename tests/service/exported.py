@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from clearhead.models.build import build_model
 from clearhead.models.config import ModelConfig
 from clearhead.service.onnx_stacked import Stacked
 
@@ -36,6 +37,27 @@ KINDS: dict[str, dict[str, Any]] = {
         "activation": "silu",
     },
 }
+
+
+def model_of(settings: dict[str, Any]) -> Any:
+    """A model of these settings in which all numbers differ, those of norms and of buckets, too."""
+    model = build_model(ModelConfig.model_validate(SIZES | settings), seed=5).eval()
+    draw = torch.Generator().manual_seed(9)
+    with torch.no_grad():
+        for name, weight in [*model.named_parameters(), *model.named_buffers()]:
+            if "norm" in name or (name.endswith("positions.table") and weight.requires_grad):
+                weight += torch.randn(weight.shape, generator=draw) * 0.5
+            if name.endswith("running_var"):
+                weight.abs_()
+    return model
+
+
+def padded(rows: int, length: int) -> torch.Tensor:
+    """Padding in front of the first text and behind the last."""
+    mask = torch.ones(rows, length, dtype=torch.bool)
+    mask[-1, 1 + length // 2 :] = False
+    mask[0, : length // 3] = False
+    return mask
 
 
 def session(file: bytes | str) -> Any:

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from clearhead.errors import ConfigurationError
-from clearhead.models.build import build_model
 from clearhead.models.config import ModelConfig
 from clearhead.service import onnx_graph
 from clearhead.service.export import export
@@ -19,7 +18,7 @@ from clearhead.service.load import load
 from clearhead.service.onnx_model import MAKERS, check
 from clearhead.text.tokenizer import END, START
 
-from .exported import KINDS, SIZES, ids_of, near, remembered, session, walked
+from .exported import KINDS, SIZES, ids_of, model_of, near, padded, remembered, session, walked
 
 pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -31,32 +30,53 @@ MORE: dict[str, dict[str, Any]] = KINDS | {
     },
     "no biases, no positions": KINDS["no biases"] | {"positions": "none"},
     "unscaled scores, values wider than keys": {"score": "dot", "key_width": 5, "value_width": 9},
+    "norms over the batch": {"norm": "batch"},
+    "no norms": {"norm": "none", "norm_order": "post", "initial_std": 0.1},
 }
+POOLINGS = ("none", "mean", "first", "first_tanh", "attention")
 
 
 @pytest.mark.parametrize("kind", MORE.values(), ids=MORE)
-@pytest.mark.parametrize("pooling", ["none", "mean", "first"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_an_encoder_gives_the_same_logits(kind: dict[str, Any], pooling: str) -> None:
     segments = {"input": kind.get("input", {}) | {"segments": 2}, "classes": 5}
-    config = ModelConfig.model_validate(SIZES | kind | segments | {"architecture": "encoder", "pooling": pooling})
-    model = build_model(config, seed=3).eval()
-    running = session(MAKERS["encoder"](model, config)["model.onnx"].packed.file)
+    model = model_of(kind | segments | {"architecture": "encoder", "pooling": pooling})
+    running = session(MAKERS["encoder"](model, model.config)["model.onnx"].packed.file)
     for rows, length in ((1, 1), (3, 7), (2, 19)):
-        ids = ids_of((rows, length), 29)
-        mask = torch.ones(rows, length, dtype=torch.bool)
-        mask[-1, 1 + length // 2 :] = False
-        mask[0, : length // 3] = False
+        ids, mask = ids_of((rows, length), 29), padded(rows, length)
         wanted = model.logits(ids, mask=mask)
         (found,) = running.run(["logits"], {"ids": ids.numpy(), "mask": mask.numpy()})
         shown = mask if pooling == "none" else torch.ones(rows, dtype=torch.bool)
         near(found[shown.numpy()], wanted[shown])
 
 
+@pytest.mark.parametrize("pooling", POOLINGS[1:])
+def test_one_token_pooled_is_itself_and_none_is_nothing(pooling: str) -> None:
+    model = model_of({"architecture": "encoder", "pooling": pooling, "head": {"kind": "none"}})
+    running = session(MAKERS["encoder"](model, model.config)["model.onnx"].packed.file)
+    ids, mask = ids_of((2, 5), 29), torch.zeros(2, 5, dtype=torch.bool)
+    mask[0, 1] = True
+    (found,) = running.run(["pooled"], {"ids": ids.numpy(), "mask": mask.numpy()})
+    near(found, model.hidden(ids, mask=mask))
+    assert not found[1].any()
+
+
+def test_places_over_real_tokens_and_a_score_for_every_word() -> None:
+    """RoBERTa's positions, and the head of masked language modelling; padding on either side."""
+    own = {"input": {"skip_padding": True, "first_position": 2, "norm": True}, "positions": "learned"}
+    head = {"kind": "vocabulary", "activation": "silu"}
+    for kind in (own | {"head": head, "tie": "target"}, {"input": {"skip_padding": True}, "head": head, "norm": "rms"}):
+        model = model_of(kind | {"architecture": "encoder"})
+        running = session(MAKERS["encoder"](model, model.config)["model.onnx"].packed.file)
+        ids, mask = ids_of((3, 17), 29), padded(3, 17)
+        (found,) = running.run(["logits"], {"ids": ids.numpy(), "mask": mask.numpy()})
+        near(found[mask.numpy()], model.logits(ids, mask=mask)[mask])
+
+
 @pytest.mark.parametrize("kind", MORE.values(), ids=MORE)
 def test_steps_of_a_translator_give_what_teacher_forcing_gives(kind: dict[str, Any]) -> None:
-    config = ModelConfig.model_validate(SIZES | kind)
-    model = build_model(config, seed=3).eval()
-    files = MAKERS["encoder-decoder"](model, config)
+    model = model_of(kind)
+    files = MAKERS["encoder-decoder"](model, model.config)
     encoder, step = session(files["encoder.onnx"].packed.file), session(files["step.onnx"].packed.file)
     source, target = ids_of((3, 11), 29), ids_of((3, 6), 23)
     mask = torch.ones(source.shape, dtype=torch.bool)
@@ -64,16 +84,15 @@ def test_steps_of_a_translator_give_what_teacher_forcing_gives(kind: dict[str, A
     wanted = model.logits(source, target, mask=mask)
     states, memory = remembered(encoder, source, mask)
     near(states[mask.numpy()], model.states(source, mask=mask)[mask])
-    near(walked(step, config, target, memory, (1, 1, 3, 1)), wanted)
+    near(walked(step, model.config, target, memory, (1, 1, 3, 1)), wanted)
 
 
 @pytest.mark.parametrize("kind", MORE.values(), ids=MORE)
 def test_steps_of_a_language_model_after_a_prompt(kind: dict[str, Any]) -> None:
-    config = ModelConfig.model_validate(SIZES | kind | {"architecture": "decoder"})
-    model = build_model(config, seed=3).eval()
-    step = session(MAKERS["decoder"](model, config)["step.onnx"].packed.file)
+    model = model_of(kind | {"architecture": "decoder"})
+    step = session(MAKERS["decoder"](model, model.config)["step.onnx"].packed.file)
     ids = ids_of((2, 9), 23)
-    near(walked(step, config, ids, {}, (5, 1, 1, 2)), model.logits(ids))
+    near(walked(step, model.config, ids, {}, (5, 1, 1, 2)), model.logits(ids))
 
 
 def test_a_run_written_as_onnx_translates_as_it_does_here(finished: Path, tmp_path: Path) -> None:
@@ -101,9 +120,8 @@ def test_a_run_written_as_onnx_translates_as_it_does_here(finished: Path, tmp_pa
 
 def test_weights_that_do_not_fit_in_stand_beside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As above 2 GiB, where a protocol buffer ends; the same numbers to the last bit."""
-    config = ModelConfig.model_validate(SIZES | {"architecture": "decoder", "tie": "all"})
-    model = build_model(config, seed=3).eval()
-    ids = ids_of((2, 9), 23)
+    model = model_of({"architecture": "decoder", "tie": "all"})
+    config, ids = model.config, ids_of((2, 9), 23)
     whole = MAKERS["decoder"](model, config)["step.onnx"].packed
     monkeypatch.setattr(onnx_graph, "LARGEST", 5000)
     parted = MAKERS["decoder"](model, config)["step.onnx"].packed
@@ -131,7 +149,8 @@ def test_the_files_of_weights_are_part_of_an_export(
     [
         ({"score": "additive"}, "score must be 'scaled_dot', 'dot', but it is 'additive'"),
         ({"normalizer": "sparsemax"}, "normalizer must be 'softmax', but it is 'sparsemax'"),
-        ({"norm": "batch"}, "norm must be 'layer', 'rms', but it is 'batch'"),
+        ({"architecture": "encoder", "input_width": 7}, "input_width must be None, but it is 7"),
+        ({"architecture": "encoder", "ngram_buckets": 9}, "ngram_buckets must be 0, but it is 9"),
         ({"decoder_layers": 0}, "decoder_layers must be at least 1, but it is 0"),
         ({"body": "lstm"}, "body must be 'transformer', but it is 'lstm'"),
     ],

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
 
-from clearhead.models.build import build_model
-from clearhead.models.config import ModelConfig
 from clearhead.models.pruning import without
 from clearhead.service.onnx_model import MAKERS
 
-from .exported import SIZES, ids_of, near, remembered, session, walked
+from .exported import ids_of, model_of, near, padded, remembered, session, walked
 
 pytest.importorskip("onnxruntime")
 LLAMA3 = {"base": 97.0, "scaling": "llama3", "factor": 8.0, "slow": 1.0, "fast": 4.0, "original_positions": 31}
@@ -38,25 +35,6 @@ PRUNED: dict[str, dict[str, list[int]]] = {
     "a whole group": {"encoder.1.self": [3, 4, 5], "decoder.1.self": [0, 1, 2], "decoder.0.cross": [3, 4, 5]},
     "uneven groups": {"encoder.0.self": [0, 1], "decoder.0.self": [5], "decoder.1.cross": [0, 3, 4]},
 }
-
-
-def model_of(settings: dict[str, Any]) -> Any:
-    """A model of these settings in which all numbers differ, those of buckets and of norms, too."""
-    model = build_model(ModelConfig.model_validate(SIZES | settings), seed=5).eval()
-    draw = torch.Generator().manual_seed(9)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if name.endswith("table") or "norm" in name:
-                weight += torch.randn(weight.shape, generator=draw)
-    return model
-
-
-def padded(rows: int, length: int) -> torch.Tensor:
-    """Padding in front of the first text and behind the last."""
-    mask = torch.ones(rows, length, dtype=torch.bool)
-    mask[-1, 1 + length // 2 :] = False
-    mask[0, : length // 3] = False
-    return mask
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

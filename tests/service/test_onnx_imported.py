@@ -17,7 +17,7 @@ from clearhead.service.export import export
 from clearhead.service.import_pretrained import import_run
 from clearhead.service.load import load
 
-from ..pretrained.test_tokenizer import bart, gpt2, llama, marian, qwen2, t5
+from ..pretrained.test_tokenizer import bart, bert, gpt2, llama, marian, qwen2, roberta, t5
 from .exported import near, remembered, session
 
 pytest.importorskip("onnxruntime")
@@ -35,9 +35,13 @@ NARROW = {name: size for name, size in LLAMA.items() if name != "head_dim"} | {"
 SIDES = {"d_model": 24, "max_position_embeddings": 64}
 SIDES |= {"encoder_layers": 2, "encoder_attention_heads": 3, "encoder_ffn_dim": 29}
 SIDES |= {"decoder_layers": 2, "decoder_attention_heads": 3, "decoder_ffn_dim": 29}
+ENCODER = {"vocab_size": 1500, "hidden_size": 30, "num_hidden_layers": 3, "num_attention_heads": 5}
+ENCODER |= {"intermediate_size": 37, "max_position_embeddings": 64}
 BYTES = {"vocab_size": 1500, "bos_token_id": 0, "eos_token_id": 0}
 # name → the tokenizer's files, the published class, settings
 CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str, dict[str, Any]]] = {
+    "BERT": (bert, "BertModel", ENCODER),
+    "RoBERTa": (roberta, "RobertaForMaskedLM", ENCODER),
     "T5 1.0": (t5, "T5ForConditionalGeneration", T5),
     "T5 1.1": (t5, "T5ForConditionalGeneration", T5 | {"feed_forward_proj": "gated-gelu"}),
     "BART": (bart, "BartForConditionalGeneration", SIDES | {"vocab_size": 1500}),
@@ -50,7 +54,8 @@ CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str, dict[str, Any]]] =
     "Qwen3": (qwen2, "Qwen3ForCausalLM", LLAMA | BYTES),
 }
 WRITERS = [name for name, (_, kind, _) in CASES.items() if kind.endswith("ForCausalLM") or name == "GPT-2"]
-READERS = [name for name in CASES if name not in WRITERS]
+ENCODERS = ["BERT", "RoBERTa"]
+READERS = [name for name in CASES if name not in (*WRITERS, *ENCODERS)]
 
 
 @torch.no_grad()
@@ -101,6 +106,25 @@ def greedy(step: Any, symbols: dict[str, Any], prompt: list[int], memory: dict[s
         fed = [symbols["forced"][len(wrote)] if len(wrote) < len(symbols["forced"]) else int(chances.argmax())]
         wrote += fed
     return wrote
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@torch.no_grad()
+def test_an_encoder_reads_alike(name: str, tmp_path: Path) -> None:
+    ours, folder, symbols = exported(name, tmp_path)
+    running = session((folder / "model.onnx").read_bytes())
+    cutter = tokenizers.Tokenizer.from_file(str(folder / "tokenizer-shared.json"))
+    special = symbols["source"]
+    texts = [cutter.encode(text, add_special_tokens=False).ids for text in TEXTS]
+    rows = [[*special["before"], *row, *special["after"]] for row in texts]
+    longest = max(map(len, rows))
+    mask = torch.tensor([[place < len(row) for place in range(longest)] for row in rows])
+    ids = torch.tensor([row + [special["pad"]] * (longest - len(row)) for row in rows])
+    given = {"ids": ids.numpy(), "mask": mask.numpy()}
+    near(running.run(["states"], given)[0][mask.numpy()], ours.model.states(ids, mask=mask)[mask])
+    last, wanted = ("pooled", ours.model.hidden) if name == "BERT" else ("logits", ours.model.logits)
+    shown = torch.ones(len(rows), dtype=torch.bool) if name == "BERT" else mask
+    near(running.run([last], given)[0][shown.numpy()], wanted(ids, mask=mask)[shown])
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -13,15 +13,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from clearhead.mechanism.left import Left
 from clearhead.mechanism.multihead import HeadSizes
-from clearhead.service.onnx_layers import Layers
+from clearhead.service.onnx_layers import LOWEST, Layers
 from clearhead.service.onnx_places import Pass, Relative
-
-LOWEST = float(torch.finfo(torch.float32).min)
 
 
 @dataclass(frozen=True, slots=True)

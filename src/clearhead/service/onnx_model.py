@@ -27,6 +27,7 @@ from clearhead.service.onnx_attention import Attention
 from clearhead.service.onnx_decoder import Memory, Step
 from clearhead.service.onnx_encoder import encoded
 from clearhead.service.onnx_graph import Graph, Packed, Size
+from clearhead.service.onnx_head import pooled, transformed
 from clearhead.service.onnx_layers import Layers
 from clearhead.service.onnx_stacked import Stacked
 from clearhead.service.published import Written
@@ -37,10 +38,8 @@ ONLY: dict[str, tuple[object, ...]] = {
     "body": ("transformer",),
     "score": ("scaled_dot", "dot"),
     "normalizer": ("softmax",),
-    "norm": ("layer", "rms"),
     "input_width": (None,),
     "ngram_buckets": (0,),
-    "pooling": ("none", "mean", "first"),
 }
 
 
@@ -83,44 +82,26 @@ def check(config: ModelConfig) -> None:
     refuse_others(config, ONLY, "--to onnx")
     if config.architecture != "encoder" and not config.decoder_layers:
         raise ConfigurationError("--to onnx: decoder_layers must be at least 1, but it is 0")
-    if config.input.skip_padding or config.head.kind == "vocabulary":
-        name = "input.skip_padding" if config.input.skip_padding else 'head.kind = "vocabulary"'
-        raise ConfigurationError(f"--to onnx: {name} is not written; what comes before it is")
 
 
 def encoder_only(model: nn.Module, config: ModelConfig) -> dict[str, File]:
-    """ids, mask → states (B, T, W), and the logits of each token, or of the whole where states are pooled."""
+    """ids, mask → states (B, T, W), what pools them (B, W), and the logits of each token, or of the whole if pooled."""
     graph = Graph()
     layers = Layers(graph, config)
-    states = encoded(layers, "ids", "mask", model.get_submodule("encoder"))
-    outputs: Described = {graph.name(states, "states"): ("float", ("batch", "length", config.width))}
-    read = states if config.pooling == "none" else graph.name(pooled(graph, states, config.pooling), "pooled")
+    read = graph.name(encoded(layers, "ids", "mask", model.get_submodule("encoder")), "states")
+    room: tuple[Size, ...] = ("batch", "length")
+    outputs: Described = {"states": ("float", (*room, config.width))}
     if config.pooling != "none":
-        outputs["pooled"] = ("float", ("batch", config.width))
-    if config.head.kind == "classes":
-        shape: tuple[Size, ...] = ("batch", "length") if config.pooling == "none" else ("batch",)
-        outputs[graph.name(layers.linear(read, model.get_submodule("output")), "logits")] = (
-            "float",
-            (*shape, config.classes),
-        )
+        room = ("batch",)
+        read = graph.name(pooled(layers, read, "mask", model), "pooled")
+        outputs["pooled"] = ("float", (*room, config.width))
+    if config.head.kind == "vocabulary":
+        read = transformed(layers, read, model.get_submodule("transform"))
+    if config.head.kind != "none":
+        count = config.classes if config.head.kind == "classes" else config.source_vocabulary
+        graph.name(layers.linear(read, model.get_submodule("output")), "logits")
+        outputs["logits"] = ("float", (*room, count))
     return {"model.onnx": _file(graph, "model", _source("length"), outputs)}
-
-
-def pooled(graph: Graph, states: str, pooling: str) -> str:
-    """The mean of the real states, or the first of them; 0 where nothing is real."""
-    real = graph.op("Cast", "mask", attributes={"to": graph.onnx.TensorProto.FLOAT})
-    if pooling == "first":
-        place = graph.op("ArgMax", real, attributes={"axis": 1, "keepdims": 1})
-        length = graph.op("Squeeze", graph.op("Shape", "mask", attributes={"start": 1, "end": 2}))
-        first, by = (graph.op("Squeeze", graph.integers(number)) for number in (0, 1))
-        chosen = graph.op("Equal", place, graph.op("Range", first, length, by))
-        share = graph.op("Mul", real, graph.op("Cast", chosen, attributes={"to": graph.onnx.TensorProto.FLOAT}))
-    else:
-        count = graph.op("ReduceSum", real, graph.integers(1))
-        share = graph.op("Div", real, graph.op("Max", count, graph.number(1.0)))
-    return graph.op(
-        "Squeeze", graph.op("MatMul", graph.op("Unsqueeze", share, graph.integers(1)), states), graph.integers(1)
-    )
 
 
 def encoder_decoder(model: nn.Module, config: ModelConfig) -> dict[str, File]:
