@@ -20,7 +20,6 @@ from clearhead.inspection import record as records
 from clearhead.inspection.capture import inspecting
 from clearhead.inspection.search import recording
 from clearhead.models.build import build_model
-from clearhead.models.config import ModelConfig
 
 from .models import VARIANTS, config, ids, model, real
 
@@ -132,21 +131,3 @@ def test_nothing_is_computed_until_it_is_asked_for(monkeypatch: pytest.MonkeyPat
     assert asked == []
     seen["decoder.0.cross"].weights()
     assert asked == ["attention_weights"]
-
-
-def test_a_compiled_model_is_looked_at_and_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = {"width": 12, "heads": 2, "feedforward": 13, "decoder_layers": 1, "target_vocabulary": 31}
-    network = build_model(ModelConfig(architecture="decoder", **sizes), seed=1).eval()
-    compiled = torch.compile(network, backend="aot_eager")
-    given = ids(2, 7)
-    with torch.no_grad():
-        before = compiled(given)
-        with inspecting(network) as seen:
-            assert torch.equal(compiled(given), before)
-        assert list(seen.records) == ["decoder.0.self"] and "decoder.0" in seen.residual
-        first = seen["decoder.0.self"].q
-        assert torch.equal(compiled(given), before)
-        assert seen["decoder.0.self"].q is first  # nobody looks any more
-        with inspecting(network) as again:
-            compiled(given)
-        assert torch.equal(again["decoder.0.self"].q, first)

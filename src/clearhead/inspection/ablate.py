@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.errors import ConfigurationError, ShapeError, nearest
-from clearhead.inspection.capture import HasModel
+from clearhead.inspection.capture import HasModel, network_of
 from clearhead.inspection.seams import Seam, seams
 from clearhead.inspection.uncompiled import uncompiled
 
@@ -79,11 +79,6 @@ def head_means(model: nn.Module | HasModel, run: Callable[[], object]) -> dict[s
             f"nothing passed through {unused[0]} while the sample ran: expected it to use the model"
         )
     return {name: total / counts[name] for name, total in sums.items()}
-
-
-def network_of(model: nn.Module | HasModel) -> nn.Module:
-    """The network itself."""
-    return model if isinstance(model, nn.Module) else model.model
 
 
 def checked_heads(network: nn.Module, heads: Heads) -> list[tuple[Seam, list[int]]]:

@@ -19,7 +19,7 @@ from clearhead.errors import ConfigurationError, nearest
 from clearhead.inspection.record import AttentionRecord
 from clearhead.inspection.seams import Seam, seams
 from clearhead.inspection.stream import apart, keep_stream
-from clearhead.inspection.uncompiled import uncompiled
+from clearhead.inspection.uncompiled import looking
 from clearhead.mechanism.multihead import AttentionStep
 
 
@@ -65,14 +65,15 @@ def attention_names(model: nn.Module) -> list[str]:
 
 
 @contextmanager
-def capture(model: nn.Module, names: Sequence[str] | None = None) -> Iterator[Capture]:
+def capture(model: nn.Module | HasModel, names: Sequence[str] | None = None) -> Iterator[Capture]:
     """Keep what passes through the named attentions (all by default) while the context is open.
 
     Raises:
         ConfigurationError: the model has no attention of that name; the nearest is named.
     """
     seen = Capture()
-    with _attached(seen, _chosen(seams(model), names)):
+    places = _chosen(seams(network_of(model)), names)
+    with looking(_steps(places), lambda: _attached(seen, places)):
         yield seen
 
 
@@ -87,11 +88,24 @@ def inspecting(model: nn.Module | HasModel, *, layers: Collection[int] | None = 
     Raises:
         ConfigurationError: the model has no such layer.
     """
-    network = model if isinstance(model, nn.Module) else model.model
+    network = network_of(model)
     wanted = in_layers(seams(network), layers)
     seen = Capture()
-    with _attached(seen, wanted), keep_stream(network, seen.residual, seen.networks, layers):
+
+    @contextmanager
+    def attach() -> Iterator[None]:
+        with _attached(seen, wanted), keep_stream(network, seen.residual, seen.networks, layers):
+            yield
+
+    with looking([network, *_steps(wanted)], attach):
         yield seen
+
+
+def network_of(model: nn.Module | HasModel) -> nn.Module:
+    """The network itself, as it is written where ``torch.compile`` returned another."""
+    network = model if isinstance(model, nn.Module) else model.model
+    written: nn.Module = getattr(network, "_orig_mod", network)
+    return written
 
 
 def in_layers(places: dict[str, Seam], layers: Collection[int] | None) -> dict[str, Seam]:
@@ -121,11 +135,14 @@ def _chosen(places: dict[str, Seam], names: Sequence[str] | None) -> dict[str, S
 @contextmanager
 def _attached(seen: Capture, places: dict[str, Seam]) -> Iterator[None]:
     with ExitStack() as stack:
-        stack.enter_context(uncompiled())
         for seam in places.values():
             handle = seam.step.register_forward_hook(_keeper(seen, seam))
             stack.callback(handle.remove)
         yield
+
+
+def _steps(places: dict[str, Seam]) -> list[nn.Module]:
+    return [seam.step for seam in places.values()]
 
 
 def _keeper(seen: Capture, seam: Seam) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from clearhead.errors import ConfigurationError
-from clearhead.inspection.ablate import network_of
+from clearhead.inspection.capture import network_of
 from clearhead.models.account import account
 from clearhead.models.pruning import without
 from clearhead.service.head_file import HEADS
