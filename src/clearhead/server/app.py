@@ -13,7 +13,6 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
 
 from clearhead import __version__
 from clearhead.errors import ClearheadError, ConfigurationError, DataError, ShapeError
@@ -39,7 +38,7 @@ def create_house(served: Sequence[Served], settings: ServerSettings | None = Non
     return House(served, settings or ServerSettings())
 
 
-def create_app(house: House) -> ASGIApp:
+def create_app(house: House) -> Journal:
     """The ASGI application of a house; its lifespan starts and stops the models' threads."""
 
     @asynccontextmanager

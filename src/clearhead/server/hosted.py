@@ -21,6 +21,7 @@ from clearhead.server.line import Line, LineClosed, LineFull
 from clearhead.server.metrics import Metrics
 from clearhead.server.refusal import STOPPING, Refusal
 from clearhead.server.settings import Limits
+from clearhead.server.turns import stand_back
 from clearhead.service.serving import Served
 from clearhead.service.tasks.task import Answer, Predictor
 
@@ -132,6 +133,7 @@ class Hosted:
         self.line.leave(job)
 
     def _work(self) -> None:
+        stand_back()
         gather = 0.0
         while not self.line.over:
             jobs = self.line.take(gather)

@@ -46,6 +46,11 @@ class House:
         hosted.refuse_if_full()
         return hosted
 
+    @property
+    def crowded(self) -> bool:
+        """Whether some request might be refused for want of room, or because the service is stopping."""
+        return self.stopping or any(hosted.line.full_for(1) for hosted in self.models.values())
+
     def deadline(self) -> float:
         """By when a request that comes now is to be answered."""
         return time.monotonic() + self.settings.limits.deadline

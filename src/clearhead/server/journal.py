@@ -8,15 +8,18 @@ user's text.
 from __future__ import annotations
 
 import logging
+import random
 import secrets
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from clearhead.server.gate import Gate
 from clearhead.server.house import House
 from clearhead.server.log import Fact, log
 from clearhead.server.refusal import failure
@@ -32,35 +35,42 @@ SAFE = {
 }
 
 
+NUMBERS = random.Random(secrets.randbits(128))  # of requests: no secrets, so each need not be asked of the system
+
+
+def _new_id() -> str:
+    return f"{NUMBERS.getrandbits(64):016x}"
+
+
 @dataclass(slots=True)
 class Entry:
     """What is noted of one request."""
 
-    id: str
     began: float
     status: int = 0
     finished: bool = False
+    id: str = field(default_factory=_new_id)
 
 
 class Journal:
     """ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp, house: House) -> None:
-        self.app = app
+    def __init__(self, gate: Gate, house: House) -> None:
+        self.gate = gate
         self.house = house
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on, and note how it went."""
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self.gate(scope, receive, send)
             return
-        entry = Entry(secrets.token_hex(8), time.monotonic())
+        entry = Entry(time.monotonic())
         scope["clearhead.id"], scope["clearhead.facts"] = entry.id, {}
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry.status = message["status"]
-                message["headers"] = _with_safe(message.get("headers", ()), entry.id)
+                message["headers"] = with_safe(message.get("headers", ()), entry.id)
             await send(message)
             entry.finished = message["type"] == "http.response.body" and not message.get("more_body", False)
 
@@ -71,11 +81,11 @@ class Journal:
         finally:
             self.house.active -= 1
             self.house.metrics.active.dec()
-            self._note(scope, entry)
+            self.note(entry, _method(scope), route_of(scope), scope["clearhead.facts"])
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, entry: Entry) -> None:
         try:
-            await self.app(scope, receive, send)
+            await self.gate(scope, receive, send)
         except ClientDisconnect:
             return
         except Exception as error:
@@ -83,13 +93,13 @@ class Journal:
             if not entry.status:
                 await failure(entry.id).send(send)
 
-    def _note(self, scope: Scope, entry: Entry) -> None:
-        route = route_of(scope)
+    def note(self, entry: Entry, method: str, route: str, more: Mapping[str, Fact]) -> None:
+        """Count a request and log it, once, when all is over."""
         status, seconds = entry.status if entry.finished else 499, time.monotonic() - entry.began
         self.house.metrics.requests.labels(route, str(status)).inc()
         self.house.metrics.seconds.labels(route).observe(seconds)
-        facts: dict[str, Fact] = {"id": entry.id, "method": _method(scope), "route": route, "status": status}
-        log("request", facts | scope["clearhead.facts"] | {"seconds": round(seconds, 6)})
+        facts: dict[str, Fact] = {"id": entry.id, "method": method, "route": route, "status": status}
+        log("request", facts | dict(more) | {"seconds": round(seconds, 6)})
 
 
 def route_of(scope: Scope) -> str:
@@ -102,7 +112,8 @@ def _method(scope: Scope) -> str:
     return scope["method"] if scope["method"] in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} else "other"
 
 
-def _with_safe(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
+def with_safe(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
+    """An answer's headers with what is said to every browser, and the request's number."""
     given = list(headers)
     names = {name.lower() for name, _ in given}
     added = [(name, value) for name, value in SAFE.items() if name not in names]

@@ -1,4 +1,5 @@
-"""One connection: uvicorn's own, with a limit on how long a client may take to say what it wants or to read the answer.
+"""One connection: uvicorn's own, with a limit on how long a client may take to say what it wants or to read the answer,
+and with a doorstep where requests are turned away that find no room.
 
 uvicorn bounds the size of a request's head and the time between two requests, but a client that sends its head, or the
 rest of a body nobody wants, byte by byte would hold its connection for ever; so would one that does not read.
@@ -9,8 +10,9 @@ from __future__ import annotations
 import asyncio
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
+from clearhead.server.doorstep import Doorstep, Turned
 from clearhead.server.refusal import error_body
 from clearhead.server.settings import Limits
 
@@ -19,9 +21,11 @@ LATE = "the request's head did not arrive in time"
 
 
 class Connection(H11Protocol):
-    """See above; ``limits`` is set by ``connection_of``."""
+    """See above; ``limits`` and ``doorstep`` are set by ``connection_of``."""
 
     limits: Limits
+    doorstep: Doorstep
+    _unread = 0  # bytes to come of the body of a request that was turned away
     _late: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
 
@@ -32,7 +36,13 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes came; is the client still to send something?"""
-        super().data_received(data)
+        if self._unread:
+            data = self._throw_away(data)
+        elif self._between and (turned := self.doorstep.turn_away(data)) is not None:
+            self._turn_away(turned)
+            data = b""
+        if data:
+            super().data_received(data)
         self._expect()
 
     def on_response_complete(self) -> None:
@@ -59,10 +69,34 @@ class Connection(H11Protocol):
         """What uvicorn says to bytes it cannot read, as every other refusal is said."""
         self._refuse(400, UNREADABLE)
 
+    @property
+    def _between(self) -> bool:
+        """Whether nothing of another request has come, as far as h11 knows."""
+        return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+
+    def _turn_away(self, turned: Turned) -> None:
+        """Answer a request of which h11 has never heard."""
+        self._unset_keepalive_if_required()
+        status = turned.refusal.status
+        lines = [b"%b: %b\r\n" % each for each in (*self.server_state.default_headers, *turned.headers)]
+        first = b"HTTP/1.1 %d %b\r\n" % (status, STATUS_PHRASES[status])
+        self.transport.write(b"".join((first, *lines, b"\r\n", turned.refusal.body)))
+        self._unread = turned.unread
+        if not self._unread:
+            super().on_response_complete()
+
+    def _throw_away(self, data: bytes) -> bytes:
+        """What comes after the body of a request that was turned away."""
+        rest = data[self._unread :]
+        self._unread -= len(data) - len(rest)
+        if not self._unread:
+            super().on_response_complete()
+        return rest
+
     def _expect(self) -> None:
         """Run the clock while a request has begun and is not whole, and nobody here works on an answer."""
         answering = self.cycle is not None and not self.cycle.response_complete
-        between = self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+        between = self._between and not self._unread
         if answering or between or self.transport.is_closing():
             self._stop("_late")
         elif self._late is None:
@@ -83,7 +117,7 @@ class Connection(H11Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+        if self._unread or self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             self.transport.abort()
             return
         body = error_body(status, sentence)
@@ -93,6 +127,6 @@ class Connection(H11Protocol):
         self.transport.close()
 
 
-def connection_of(limits: Limits) -> type[Connection]:
-    """The class of connections with these limits, as uvicorn wants it."""
-    return type("BoundedConnection", (Connection,), {"limits": limits})
+def connection_of(limits: Limits, doorstep: Doorstep) -> type[Connection]:
+    """The class of connections with these limits and this doorstep, as uvicorn wants it."""
+    return type("BoundedConnection", (Connection,), {"limits": limits, "doorstep": doorstep})

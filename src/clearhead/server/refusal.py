@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 
 from starlette.types import Send
 
@@ -38,7 +39,7 @@ class Refusal(Exception):
         self.sentence = sentence
         self.headers = dict(headers or {})
 
-    @property
+    @cached_property
     def body(self) -> bytes:
         """``{"error": {"code": …, "message": …}}``."""
         return error_body(self.status, self.sentence)
@@ -48,11 +49,15 @@ class Refusal(Exception):
         """The same as a table."""
         return error_of(self.status, self.sentence)
 
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """Its headers as they are sent."""
+        headers = {"content-type": "application/json", "content-length": str(len(self.body)), **self.headers}
+        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
     async def send(self, send: Send) -> None:
         """Answer with it."""
-        headers = {"content-type": "application/json", "content-length": str(len(self.body)), **self.headers}
-        raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": raw})
+        await send({"type": "http.response.start", "status": self.status, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body})
 
 

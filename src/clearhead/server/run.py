@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -19,13 +18,14 @@ import uvicorn
 
 from clearhead.errors import ConfigurationError
 from clearhead.server.app import create_app
+from clearhead.server.doorstep import Doorstep
 from clearhead.server.house import House
 from clearhead.server.log import log
 from clearhead.server.protocol import connection_of
 from clearhead.server.settings import is_loopback
+from clearhead.server.turns import undisturbed
 
 JOIN_SECONDS = 5.0  # for a model to notice, at its next token, that nobody waits any more
-SWITCH_SECONDS = 0.001  # how long a model's thread may keep the interpreter from the thread that speaks to clients
 
 
 class Server(uvicorn.Server):
@@ -74,10 +74,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 def server_of(house: House) -> Server:
     """A server of the house, not yet running."""
-    limits = house.settings.limits
+    limits, app = house.settings.limits, create_app(house)
     config = uvicorn.Config(
-        create_app(house),
-        http=connection_of(limits),
+        app,
+        http=connection_of(limits, Doorstep(app)),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -95,8 +95,8 @@ def server_of(house: House) -> Server:
 
 def serve(server: Server, sock: socket.socket, ready: Callable[[], None] = lambda: None) -> None:
     """Answer requests on ``sock`` until a signal ends it; ``ready`` is called once it does."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    asyncio.run(_serve(server, sock, ready))
+    with undisturbed():
+        asyncio.run(_serve(server, sock, ready))
     server.house.join(JOIN_SECONDS)
     log("stopped", {})
 
