@@ -52,8 +52,10 @@ def test_a_full_service_refuses_without_reading_the_body(toy: Served) -> None:
         head = b"POST /v1/models/toy/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
 
         async def fill_and_ask() -> Reply:
-            waiting = [asyncio.create_task(ask(service.port, str(number))) for number in range(CAPACITY + 1)]
-            await asyncio.to_thread(until, lambda: model.calls and full(service))
+            waiting = [asyncio.create_task(ask(service.port, "first"))]  # leaves the line before the others fill it
+            await asyncio.to_thread(until, lambda: model.calls)
+            waiting += [asyncio.create_task(ask(service.port, str(number))) for number in range(CAPACITY)]
+            await asyncio.to_thread(until, lambda: full(service))
             reply = await exchange(service.port, head)
             model.open.set()
             await asyncio.gather(*waiting)
