@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import TextIO
 
 Fact = str | int | float | bool | None | list[str]
 LOGGER = logging.getLogger("clearhead.server")
@@ -23,6 +26,44 @@ class JsonLines(logging.Formatter):
         return json.dumps(line | dict(facts), ensure_ascii=True, default=str)
 
 
+class Together(logging.Handler):
+    """Writes the lines of one turn of the running loop at once, at its end; elsewhere each line as it comes.
+
+    A write gives the interpreter away, and the loop may have to wait for it: once a turn, and after the answers.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.stream = stream
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line."""
+        try:
+            self.lines.append(f"{self.format(record)}\n")
+            if len(self.lines) == 1 and (loop := _running()) is not None:
+                loop.call_soon(self.flush)
+            elif _running() is None:
+                self.flush()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what there is."""
+        with self.lock or nullcontext():
+            lines, self.lines = self.lines, []
+            if lines:
+                self.stream.write("".join(lines))
+                self.stream.flush()
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def log(event: str, facts: Mapping[str, Fact], *, level: int = logging.INFO) -> None:
     """One line."""
     LOGGER.log(level, event, extra={"facts": facts})
@@ -30,7 +71,7 @@ def log(event: str, facts: Mapping[str, Fact], *, level: int = logging.INFO) -> 
 
 def log_to_stderr() -> None:
     """Let this service's lines, and warnings of the server below it, go to stderr; nothing else does."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Together(sys.stderr)
     handler.setFormatter(JsonLines())
     for name, level in (("clearhead.server", logging.INFO), ("uvicorn.error", logging.WARNING)):
         logger = logging.getLogger(name)
