@@ -102,3 +102,20 @@ def remembered(encoder: Any, source: torch.Tensor, mask: torch.Tensor) -> tuple[
     names = ["states", "cross_keys", "cross_values"]
     states, *cross = encoder.run(names, {"ids": source.numpy(), "mask": mask.numpy()})
     return states, {"cross_keys": cross[0], "cross_values": cross[1], "mask": mask.numpy()}
+
+
+def greedy(
+    step: Any, symbols: dict[str, Any], prompt: list[int], longest: int, memory: dict[str, Any] | None = None
+) -> list[int]:
+    """The likeliest tokens after ``prompt`` up to an end, ``longest`` at most, as onnx.json tells of ``symbols``."""
+    shapes = {each.name: each.shape for each in step.get_inputs()}
+    layers, _, heads, _, width = shapes["keys"]
+    keys, values = (np.zeros((layers, 1, heads, 0, each), np.float32) for each in (width, shapes["values"][4]))
+    fed, wrote, forced = prompt, [], symbols["forced"]
+    while len(wrote) < longest and not (wrote and wrote[-1] in symbols["ends"]):
+        given = {"ids": np.array([fed]), "keys": keys, "values": values, **(memory or {})}
+        logits, keys, values = step.run(["logits", "new_keys", "new_values"], given)
+        logits[..., symbols["never"]] = -np.inf
+        fed = [forced[len(wrote)] if len(wrote) < len(forced) else int(logits[0, -1].argmax())]
+        wrote += fed
+    return wrote

@@ -16,9 +16,10 @@ from clearhead.service import onnx_graph
 from clearhead.service.export import export
 from clearhead.service.load import load
 from clearhead.service.onnx_model import MAKERS, check
+from clearhead.service.prune import prune_run
 from clearhead.text.tokenizer import END, START
 
-from .exported import KINDS, SIZES, ids_of, model_of, near, padded, remembered, session, walked
+from .exported import KINDS, SIZES, greedy, ids_of, model_of, near, padded, remembered, session, walked
 
 pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -103,17 +104,24 @@ def test_a_run_written_as_onnx_translates_as_it_does_here(finished: Path, tmp_pa
     told = json.loads((written.folder / "onnx.json").read_text(encoding="utf-8"))
     assert told["files"]["step.onnx"]["outputs"]["logits"] == {"type": "float", "shape": ["batch", "new", 14]}
     assert told["symbols"]["target"]["start"] == START and told["symbols"]["target"]["ends"] == [END]
-    encoder, step = (session((written.folder / name).read_bytes()) for name in ("encoder.onnx", "step.onnx"))
-    ours = load(finished, device="cpu")
+    translates_alike(finished, written.folder, told["symbols"])
+
+
+def test_a_pruned_run_translates_as_it_does_here(finished: Path, tmp_path: Path) -> None:
+    prune_run(finished, {"decoder.0.self": [1], "decoder.1.cross": [0, 3], "encoder.0.self": [2]}, tmp_path / "run")
+    written = export(tmp_path / "run", "onnx", tmp_path / "out")
+    told = json.loads((written.folder / "onnx.json").read_text(encoding="utf-8"))
+    translates_alike(tmp_path / "run", written.folder, told["symbols"])
+
+
+def translates_alike(run: Path, folder: Path, symbols: dict[str, Any]) -> None:
+    """Greedily, token by token, from the files in ``folder``."""
+    encoder, step = (session((folder / name).read_bytes()) for name in ("encoder.onnx", "step.onnx"))
+    ours = load(run, device="cpu")
     for text in ("1 2 3", "9", "4 0 4 1"):
         ids = torch.tensor([[*ours.task.source.encode([text])[0], END]])
         _, memory = remembered(encoder, ids, torch.ones(ids.shape, dtype=torch.bool))
-        keys, values = (np.zeros((2, 1, 4, 0, 8), np.float32) for _ in range(2))
-        wrote = [START]
-        while wrote[-1] != END and len(wrote) < 16:
-            given = {"ids": np.array([wrote[-1:]]), "keys": keys, "values": values, **memory}
-            logits, keys, values = step.run(["logits", "new_keys", "new_values"], given)
-            wrote.append(int(logits[0, -1].argmax()))
+        wrote = greedy(step, symbols["target"], [START], 16, memory)
         (answer,) = ours.predict([text], beam=1)
         assert ours.task.target.decode([wrote])[0] == str(answer)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tokenizers
 import torch
@@ -18,7 +17,7 @@ from clearhead.service.import_pretrained import import_run
 from clearhead.service.load import load
 
 from ..pretrained.test_tokenizer import bart, bert, gpt2, llama, marian, qwen2, roberta, t5
-from .exported import near, remembered, session
+from .exported import greedy, near, remembered, session, walked
 
 pytest.importorskip("onnxruntime")
 transformers = pytest.importorskip("transformers")
@@ -91,23 +90,6 @@ def own_output(folder: Path) -> None:
     config.write_text(json.dumps(table), encoding="utf-8")
 
 
-def greedy(step: Any, symbols: dict[str, Any], prompt: list[int], memory: dict[str, Any], stop: bool) -> list[int]:
-    """The likeliest tokens after ``prompt``, LONGEST at most; past the end where ``stop`` is not set."""
-    shape = next(each.shape for each in step.get_inputs() if each.name == "keys")
-    widths = (next(each.shape[4] for each in step.get_inputs() if each.name == name) for name in ("keys", "values"))
-    keys, values = (np.zeros((shape[0], 1, shape[2], 0, width), np.float32) for width in widths)
-    fed, wrote = prompt, []
-    forbidden = [*symbols["never"], *([] if stop else symbols["ends"])]
-    while len(wrote) < LONGEST and not (stop and wrote and wrote[-1] in symbols["ends"]):
-        given = {"ids": np.array([fed]), "keys": keys, "values": values, **memory}
-        logits, keys, values = step.run(["logits", "new_keys", "new_values"], given)
-        chances = logits[0, -1].copy()
-        chances[forbidden] = -np.inf
-        fed = [symbols["forced"][len(wrote)] if len(wrote) < len(symbols["forced"]) else int(chances.argmax())]
-        wrote += fed
-    return wrote
-
-
 @pytest.mark.parametrize("name", ENCODERS)
 @torch.no_grad()
 def test_an_encoder_reads_alike(name: str, tmp_path: Path) -> None:
@@ -139,23 +121,22 @@ def test_an_encoder_decoder_writes_the_same_tokens(name: str, tmp_path: Path) ->
         ids = torch.tensor([[*symbols["source"]["before"], *read, *symbols["source"]["after"]]])
         states, memory = remembered(encoder, ids, torch.ones(ids.shape, dtype=torch.bool))
         near(states, ours.model.states(ids))
-        wrote = greedy(step, symbols["target"], [symbols["target"]["start"]], memory, stop=True)
+        wrote = greedy(step, symbols["target"], [symbols["target"]["start"]], LONGEST, memory)
         (answer,) = ours.predict([text], beam=1, max_length=LONGEST, end_at_limit=False)
         kept = [each for each in wrote if each not in symbols["target"]["ends"]]
         assert ours.task.target.pieces(kept) == list(answer.alternatives[0].pieces)
         fed = torch.tensor([[symbols["target"]["start"], *wrote]])
-        keys, values = (np.zeros((*memory["cross_keys"].shape[:3], 0, memory["cross_keys"].shape[4]), "f"),) * 2
-        (logits,) = step.run(["logits"], {"ids": fed.numpy(), "keys": keys, "values": values, **memory})
-        near(logits, ours.model.logits(ids, fed))
+        near(walked(step, ours.model.config, fed, memory, (3, fed.shape[1] - 3)), ours.model.logits(ids, fed))
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_language_model_goes_on_alike(name: str, tmp_path: Path) -> None:
     ours, folder, symbols = exported(name, tmp_path)
     step = session((folder / "step.onnx").read_bytes())
+    endless = symbols["target"] | {"never": [*symbols["target"]["never"], *symbols["target"]["ends"]]}
     cutter = tokenizers.Tokenizer.from_file(str(folder / "tokenizer-shared.json"))
     for text in TEXTS:
         prompt = [*symbols["target"]["before"], *cutter.encode(text, add_special_tokens=False).ids]
-        wrote = greedy(step, symbols["target"], prompt, {}, stop=False)
+        wrote = greedy(step, endless, prompt, LONGEST)
         (answer,) = ours.predict([text], beam=1, sample=False, max_length=LONGEST, min_length=LONGEST)
         assert ours.task.tokenizer.pieces(wrote) == list(answer.alternatives[0].pieces)

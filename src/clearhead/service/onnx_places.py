@@ -5,7 +5,7 @@ Queries i are the new tokens, keys j all of them, and d = j − i is asked every
     causal  d ≤ 0        window  |d| ≤ w        not oneself  d ≠ 0
     alibi   −slope_h · |d|     t5  a number a head for each d, far ones alike     rotary  angles i·θ of new q and k
 
-No length is left in the graph: angles are made where it runs, in float64 as the model does, and so are distances.
+No length is left in the graph: distances and angles are made where it runs, angles in float64 as the model makes them.
 """
 
 from __future__ import annotations
