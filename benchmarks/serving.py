@@ -2,9 +2,8 @@
 
     python benchmarks/serving.py --run RUN [--texts FILE] [--clients 32] [--requests 16] [--rounds 3]
 
-Each request is one line of the run's test sources (or of FILE), with the run's own decoding. The clients live in this
-process, the service in another. The refusals are those of a service with room for ``--queue`` inputs, asked by ten
-times as many clients at once, over and over, while it is busy.
+Each request is one line of the run's test sources (or of FILE), with the run's own decoding. The clients live in one
+process, the service in another. The refusals are those of a service with room for 32 inputs; see overload.py.
 """
 
 from __future__ import annotations
@@ -23,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from duel import write_result
+from overload import QUEUE, Clients, ten_times
 
 from clearhead.service.run_folder import RunFolder
 from clearhead.service.tasks.table import TASKS
 
-QUEUE = 32
+DISTINCT = 64  # texts whose answers are compared with those they get alone
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Timed:
 
 
 @contextmanager
-def service(run: Path, *options: str) -> Iterator[tuple[str, int]]:
-    """``clearhead serve`` as a process of its own: the model's name and the port."""
+def service(run: Path, *options: str) -> Iterator[tuple[str, int, int]]:
+    """``clearhead serve`` as a process of its own: the model's name, the port and the process's number."""
     command = [sys.executable, "-m", "clearhead", "serve", f"model={run}", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:
-            yield "model", int(process.stdout.readline().rpartition(":")[2])
+            yield "model", int(process.stdout.readline().rpartition(":")[2]), process.pid
         finally:
             process.terminate()
 
@@ -96,28 +96,6 @@ async def at_once(port: int, model: str, texts: Sequence[str], count: int) -> di
     return summary([each for part in timed for each in part], time.perf_counter() - began)
 
 
-async def overloaded(port: int, model: str, texts: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Ten times as many clients as there is room for, each asking again a moment after its answer."""
-    clients = await clients_of(port, 10 * QUEUE)
-    end = time.perf_counter() + seconds
-
-    async def work(number: int) -> list[Timed]:
-        timed = []
-        while time.perf_counter() < end:
-            timed.append(await clients[number].ask(model, texts[(number + len(timed)) % len(texts)]))
-            if timed[-1].status == 429:
-                await asyncio.sleep(1.0)  # what Retry-After says at least
-        return timed
-
-    began = time.perf_counter()
-    timed = [each for part in await asyncio.gather(*map(work, range(len(clients)))) for each in part]
-    elapsed = time.perf_counter() - began
-    accepted = [each for each in timed if each.status == 200]
-    refused = [each for each in timed if each.status == 429]
-    assert len(accepted) + len(refused) == len(timed), {each.status for each in timed}
-    return {"clients": len(clients), "answered": summary(accepted, elapsed), "refused": summary(refused, elapsed)}
-
-
 def summary(timed: Sequence[Timed], elapsed: float) -> dict[str, Any]:
     """How many, how fast, and percentiles of the latency in milliseconds."""
     cuts = statistics.quantiles([each.seconds * 1000 for each in timed], n=100, method="inclusive")
@@ -139,25 +117,29 @@ def texts_of(run: Path, file: Path | None, count: int) -> list[str]:
     return [lines[place % len(lines)] for place in range(count)]
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All three; of ``rounds``, the one in the middle by the ratio."""
-    texts = texts_of(options.run, options.texts, options.clients * options.requests)
-    rounds = []
-    with service(options.run) as (model, port):
-        asyncio.run(at_once(port, model, texts[: options.clients], options.clients))  # warm
-        for _ in range(options.rounds):
+def throughput(run: Path, texts: Sequence[str], clients: int, rounds: int) -> dict[str, Any]:
+    """One by one and at once, in turn; of ``rounds``, the one in the middle by the ratio."""
+    found = []
+    with service(run) as (model, port, _):
+        asyncio.run(at_once(port, model, texts[:clients], clients))  # warm
+        for _ in range(rounds):
             single = asyncio.run(one_by_one(port, model, texts[: len(texts) // 4]))
-            many = asyncio.run(at_once(port, model, texts, options.clients))
-            rounds.append({"one_by_one": single, "at_once": many, "ratio": many["per_second"] / single["per_second"]})
-    rounds.sort(key=lambda each: each["ratio"])
-    with service(options.run, "--queue", str(QUEUE)) as (model, port):
-        asyncio.run(at_once(port, model, texts[: options.clients], 8))
-        overload = asyncio.run(overloaded(port, model, texts, 8.0))
-    middle = rounds[len(rounds) // 2]
-    ratios = [round(each["ratio"], 2) for each in rounds]
-    return {"clients": options.clients, **middle, "ratio": round(middle["ratio"], 2), "ratios": ratios} | {
-        "ten_times_the_capacity": {"queue": QUEUE, **overload}
-    }
+            many = asyncio.run(at_once(port, model, texts, clients))
+            found.append({"one_by_one": single, "at_once": many, "ratio": many["per_second"] / single["per_second"]})
+    found.sort(key=lambda each: each["ratio"])
+    middle = found[len(found) // 2]
+    return {**middle, "ratio": round(middle["ratio"], 2), "ratios": [round(each["ratio"], 2) for each in found]}
+
+
+def overload(run: Path, texts: Sequence[str], rate: float) -> dict[str, Any]:
+    """Ten times the capacity; see overload.py."""
+    with service(run, "--queue", str(QUEUE)) as (model, port, pid):
+        clients = Clients(model, port, texts)
+        try:
+            clients.ask("bursts", connections=QUEUE, times=1)  # warm
+            return ten_times(clients, pid, rate)
+        finally:
+            clients.close()
 
 
 def main() -> None:
@@ -170,7 +152,10 @@ def main() -> None:
     options = parser.parse_args()
     card = RunFolder.open(options.run).card()
     facts = {"task": card.task, "width": card.model.width, "layers": card.model.decoder_layers}
-    write_result("serving", {"model": facts, **measure(options)})
+    texts = texts_of(options.run, options.texts, options.clients * options.requests)
+    plenty = throughput(options.run, texts, options.clients, options.rounds)
+    too_much = overload(options.run, texts[:DISTINCT], plenty["at_once"]["per_second"])
+    write_result("serving", {"model": facts, "clients": options.clients, **plenty, "ten_times_the_capacity": too_much})
 
 
 if __name__ == "__main__":
