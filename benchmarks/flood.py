@@ -116,8 +116,8 @@ class Flood:
         self.done += heard
         return heard
 
-    def hear_all(self, seconds: float = 60.0) -> None:
-        """Wait until nothing is on its way."""
+    def hear_all(self, seconds: float = 90.0) -> None:
+        """Wait until nothing is on its way: longer than a service takes to say that it is too late (60 s)."""
         end = time.time_ns() + int(seconds * SECOND)
         while len(self.idle) < len(self.lines):
             assert time.time_ns() < end, f"{len(self.lines) - len(self.idle)} requests were never answered"
