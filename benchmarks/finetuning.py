@@ -20,8 +20,8 @@ from recipe_run import trained
 LORA = [
     "model.lora.rank=8",
     'model.lora.targets=["query", "key", "value", "output", "feedforward"]',
+    "training.learning_rate=0.001",
 ]
-RATES = {"ud-en-ewt": 0.001, "banking77": 0.001, "goemotions": 0.002}  # of adapters
 
 
 def main() -> None:
@@ -34,8 +34,7 @@ def main() -> None:
     parser.add_argument("--lora", action="store_true", help="train adapters only")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
-    adapters = [*LORA, f"training.learning_rate={RATES[arguments.name]}"] if arguments.lora else []
-    chosen = [*adapters, *arguments.settings]
+    chosen = [*(LORA if arguments.lora else []), *arguments.settings]
     origin = f"model.from={arguments.model.resolve()}"
     report = trained(f"minilm-{arguments.name}.toml", arguments.data, arguments.out, [origin, *chosen])
     report |= {"settings": chosen, "started_from": {**report["started_from"], "origin": arguments.model.name}}
