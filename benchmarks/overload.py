@@ -1,7 +1,7 @@
 """Ten times the capacity: three ways of asking a service for too much, and what it says to whom. Used by serving.py.
 
 ``open``: requests at random moments, ten times as many a second as the service answers, whoever waits. ``bursts``: ten
-times as many at once as may wait and be in work, three times. ``closed``: ten times as many clients as may wait, each
+times as many at once as an idle service takes, a few times. ``closed``: ten times as many clients as may wait, each
 asking again when answered, and a second after a refusal. The clients are a process of their own (flood.py). An answer
 is right when it is that which the same text got alone.
 """
@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 QUEUE = 32
-BATCH = 64  # texts answered together, at most
 LOADS: dict[str, dict[str, Any]] = {
     "open": {"connections": 1000, "seconds": 20.0},
-    "bursts": {"connections": 10 * (QUEUE + BATCH), "times": 3},
+    "bursts": {"connections": 10 * (QUEUE + 1), "times": 5},  # one is in work at once, the others wait
     "closed": {"connections": 10 * QUEUE, "seconds": 8.0},
 }
 
