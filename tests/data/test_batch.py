@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearhead.data.batch import PairBatch, collate_pairs
+from clearhead.data.batch import PairBatch, around, collate_pairs
 from clearhead.errors import ShapeError
+from clearhead.symbols import HOUSE, Symbols
 from clearhead.text.tokenizer import END, PAD, START
 
 TENSORS = ("source", "source_mask", "target_in", "target_out", "target_mask")
@@ -25,6 +26,29 @@ def test_one_batch_by_hand() -> None:
     assert (batch.tokens, len(batch)) == (6, 2)
     assert batch.source.dtype == batch.target_in.dtype == batch.target_out.dtype == torch.int64
     assert batch.source_mask.dtype == batch.target_mask.dtype == torch.bool
+
+
+def test_symbols_of_other_vocabularies_by_hand() -> None:
+    """BART's: 0 begins and 2 ends a text, 1 pads, and outputs begin after another 2 (shift_tokens_right of its paper's
+    code). Marian's: 20 pads and begins outputs, 0 ends them. The sides may differ.
+    """
+    bart = Symbols(pad=1, before=(0,), after=(2,), start=2, forced=(0,), ends=(2,), never=(), silent=(0, 1, 2))
+    batch = collate_pairs([[5, 6], [7]], [[8], [9, 10]], (bart, bart))
+    assert batch.source.tolist() == [[0, 5, 6, 2], [0, 7, 2, 1]]
+    assert batch.target_in.tolist() == [[2, 0, 8, 1], [2, 0, 9, 10]]
+    assert batch.target_out.tolist() == [[0, 8, 2, 1], [0, 9, 10, 2]]
+    assert batch.target_mask.tolist() == [[True, True, True, False], [True] * 4]
+    assert (batch.tokens, around((bart, bart)), batch.symbols) == (7, (2, 2), bart)
+    learnt = bart.model_copy(update={"forced": ()})  # where nothing is forced, a text's own beginning is learnt
+    assert torch.equal(collate_pairs([[5]], [[8]], (learnt, learnt)).target_out, torch.tensor([[0, 8, 2]]))
+    marian = Symbols(pad=20, after=(0,), start=20, ends=(0,), never=(20,), silent=(0, 20))
+    mixed = collate_pairs([[5, 6], [7]], [[8], [9, 10]], (HOUSE, marian))
+    assert mixed.source.tolist() == [[5, 6, END], [7, END, PAD]]
+    assert mixed.target_in.tolist() == [[20, 8, 20], [20, 9, 10]]
+    assert mixed.target_out.tolist() == [[8, 0, 20], [9, 10, 0]]
+    assert mixed.target_mask.tolist() == [[True, True, False], [True] * 3]
+    (first, second) = mixed.split(2)
+    assert first.target_in.tolist() == [[20, 8]] and second.symbols == marian
 
 
 def test_rows_may_be_arrays_of_any_integer_type_and_empty() -> None:

@@ -14,6 +14,7 @@ from clearhead.data.prepare import prepare_pairs
 from clearhead.data.settings import PairData, PairFiles
 from clearhead.data.writer import CorpusWriter
 from clearhead.errors import RunError
+from clearhead.symbols import Symbols
 from clearhead.text.tokenizer import Tokenizer
 
 Write = Callable[..., Path]
@@ -81,3 +82,26 @@ def test_large_vocabularies_get_wider_ids(tmp_path: Path) -> None:
         writer.append([([[65_535]], [[65_536]])], [1])
     assert (tmp_path / "source.0.bin").read_bytes() == b"\xff\xff"
     assert (tmp_path / "target.0.bin").read_bytes() == b"\x00\x00\x01\x00"
+
+
+def test_a_corpus_brings_the_symbols_of_its_vocabularies(write: Write, words: Tokenizer, tmp_path: Path) -> None:
+    """One that was written before they were told has our own."""
+    other = Tokenizer.load(save(words, tmp_path))
+    other.symbols = Symbols(pad=3, before=(2,), after=(3,), start=3, forced=(2,), ends=(3,), never=(), silent=())
+    write("x.tsv", "a b c\td\ne\tf g\n")
+    files = PairFiles(file="x.tsv", source="1", target="2", header=False)
+    made = prepare_pairs(PairData(train=files, max_length=4), files, tmp_path, (words, other), tmp_path / "corpus")
+    corpus = PairCorpus.open(made.folder)
+    assert corpus.symbols == (words.symbols, other.symbols)
+    assert corpus.lengths().tolist() == [[3, 2], [1, 3]]  # less the one that an order of batches adds
+    batch = corpus.batch([0, 1])
+    assert [batch.source.shape[1], batch.target_in.shape[1]] == [4, 4] and batch.target_in[0].tolist()[:2] == [3, 2]
+    page = json.loads((made.folder / "corpus.json").read_text())
+    del page["symbols"]
+    (made.folder / "corpus.json").write_text(json.dumps(page))
+    assert PairCorpus.open(made.folder).symbols == (words.symbols, words.symbols)
+
+
+def save(tokenizer: Tokenizer, folder: Path) -> Path:
+    tokenizer.save(folder / "tokenizer.json")
+    return folder / "tokenizer.json"

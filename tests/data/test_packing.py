@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 
 from clearhead.data.document_corpus import DocumentCorpus
 from clearhead.data.document_settings import DocumentData
+from clearhead.data.documents import Piece
 from clearhead.data.ledger import Ledger
 from clearhead.data.order import BatchOrder
 from clearhead.data.packing import Grid, TextBatch, TokenStream, collate_rows
 from clearhead.data.prepare_documents import Counts, part_pieces, prepare_documents, token_stream
 from clearhead.errors import DataError, RunError
+from clearhead.symbols import Symbols
 from clearhead.text.learn import learn_tokenizer
 from clearhead.text.settings import TokenizerSettings
 from clearhead.text.tokenizer import END, PAD, START, Tokenizer
@@ -39,6 +42,42 @@ def test_a_case_by_hand() -> None:
     assert batch.documents[:2].tolist() == [[0, 0, 0, 1], [0, 1, 1, 1]]
     assert batch.mask.sum(1).tolist() == [4, 4, 1]
     assert (batch.tokens, batch.real, batch.cells, len(batch)) == (9, 9, 12, 3)
+
+
+def test_one_symbol_may_begin_end_and_pad() -> None:
+    """As in GPT-2; only the mask tells them apart."""
+    symbols = Symbols(pad=9, unknown=None, after=(), start=9, ends=(9,), never=(), silent=(9,))
+    stream = TokenStream(np.array([5, 6, 9, 7, 9]), np.array([0, 3]))
+    batch = collate_rows(stream, Grid(5, 3), [0, 1], masked=True, symbols=symbols)
+    assert batch.ids.tolist() == [[9, 5, 6], [9, 7, 9]]
+    assert batch.targets.tolist() == [[5, 6, 9], [7, 9, 9]]
+    assert batch.mask.tolist() == [[True] * 3, [True, True, False]]
+
+
+class Prefixed(Tokenizer):
+    """Puts a piece in front of whatever it is given, as SentencePiece does."""
+
+    cuts_by_line = False
+
+    def encode(self, texts: Sequence[str], *, dropout: float = 0.0, seed: int = 0) -> list[list[int]]:
+        return [[START, *row] for row in super().encode(texts)]
+
+
+def test_a_tokenizer_that_cuts_lines_otherwise_is_given_whole_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of more characters than are cut at a time, in parts that end at a line's end."""
+    learn_tokenizer(TokenizerSettings(kind="bytes"), ["x"]).save(tmp_path / "bytes.json")
+    tokenizer = Prefixed.load(tmp_path / "bytes.json")
+    pieces = [Piece("a\n", False), Piece("bc\n", True), Piece("d\n", False), Piece("e\n", False), Piece("f\n", True)]
+    stream = token_stream(pieces, tokenizer, counts := Counts())
+    a, b, c, d, e, f, end = (row[1] for row in tokenizer.encode("a b c d e f \n".split(" ")))
+    whole = [START, a, end, b, c, end, END, START, d, end, e, end, f, end, END]
+    assert stream.targets.tolist() == whole and stream.starts.tolist() == [0, 7]
+    assert (counts.documents, counts.characters) == (2, 11)
+    monkeypatch.setattr("clearhead.data.prepare_documents._CHARACTERS", 4)
+    parts = [START, a, end, b, c, end, END, START, d, end, e, end, START, f, end, END]
+    assert token_stream(pieces, tokenizer, Counts()).targets.tolist() == parts
 
 
 def test_one_document_a_row_needs_no_mask_and_a_stream_never_has_one() -> None:

