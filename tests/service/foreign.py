@@ -46,6 +46,7 @@ KINDS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "llama": ("llama", "LlamaForCausalLM", "LlamaConfig", LLAMA | {"head_dim": 10}),
     "mistral": ("llama", "MistralForCausalLM", "MistralConfig", LLAMA | {"head_dim": 10, "sliding_window": 9}),
     "qwen2": ("qwen2", "Qwen2ForCausalLM", "Qwen2Config", LLAMA),
+    "qwen3": ("qwen2", "Qwen3ForCausalLM", "Qwen3Config", LLAMA | {"head_dim": 10}),
 }
 TRANSLATORS, WRITERS = ("marian", "bart", "t5"), ("gpt2", "llama")
 QUICK = ["training.updates=10", "training.warmup=2", "training.validate_every=5", "training.checkpoint_every=2"]
@@ -61,12 +62,13 @@ watch = "loss"
 """
 
 
-def published(family: str, folder: Path) -> Path:
+def published(family: str, folder: Path, dtype: torch.dtype = torch.float32) -> Path:
     """The directory of one model."""
     write, model_class, config_class, settings = KINDS[family]
     folder.mkdir(parents=True)
     special = getattr(tokenizers_of, write)(folder) | {"vocab_size": _rows(folder)}
-    if special.pop("model_type") != family:  # as it is published today, and as other families' classes read it
+    del special["model_type"]
+    if family == "mistral":  # as it is published today, and as its own class reads it
         transformers.LlamaTokenizer.from_pretrained(folder).save_pretrained(folder)
     words = special.pop("bad_words_ids", None)
     torch.manual_seed(5)
@@ -76,7 +78,7 @@ def published(family: str, folder: Path) -> Path:
             if "embed_positions" not in name or family == "bart":
                 parameter.add_(torch.randn_like(parameter) * 0.1)
     model.generation_config.bad_words_ids = words
-    model.save_pretrained(folder)
+    model.to(dtype).save_pretrained(folder)
     return folder
 
 

@@ -88,7 +88,7 @@ def summed(model: Any, ids: list[int]) -> Tensor:
     return loss
 
 
-@pytest.mark.parametrize("family", [*WRITERS, "mistral", "qwen2"], indirect=True)
+@pytest.mark.parametrize("family", [*WRITERS, "mistral", "qwen2", "qwen3"], indirect=True)
 def test_the_first_loss_and_its_gradients_are_transformers(folder: Path, tmp_path: Path) -> None:
     """Both texts packed into one row here, each by itself there."""
     prepared, ours = begun(texts_recipe(tmp_path / "data", folder, length=120), tmp_path / "run")
@@ -107,7 +107,7 @@ def test_the_first_loss_and_its_gradients_are_transformers(folder: Path, tmp_pat
     same_gradients(folder, ours, theirs)
 
 
-@pytest.mark.parametrize("family", [*WRITERS, "mistral", "qwen2"], indirect=True)
+@pytest.mark.parametrize("family", [*WRITERS, "mistral", "qwen2", "qwen3"], indirect=True)
 def test_rows_that_go_on_are_read_so(folder: Path, tmp_path: Path) -> None:
     """Continuous packing: one stream in rows, whatever stands in them, the shorter last row padded."""
     prepared, ours = begun(texts_recipe(tmp_path / "data", folder, "continuous", length=23), tmp_path / "run")
@@ -190,6 +190,17 @@ def test_what_is_frozen_stays_to_the_bit(folder: Path, tmp_path: Path) -> None:
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("imported", "run"))
     same = {name for name in after if torch.equal(before[name], after[name])}
     assert same == {name for name in after if name.startswith(("decoder.embedding", "decoder.blocks.0."))}
+
+
+def test_half_precision_is_trained_further_in_float32(tmp_path: Path) -> None:
+    """From the directory or from its run, which keeps the dtype: the same numbers lie in the folder that starts."""
+    folder = published("llama", tmp_path / "published", torch.bfloat16)
+    import_run(folder, tmp_path / "imported")
+    assert {t.dtype for t in load_file(tmp_path / "imported/model.safetensors").values()} == {torch.bfloat16}
+    for name, origin in (("one", folder), ("other", tmp_path / "imported")):
+        begun(texts_recipe(tmp_path / "data", origin), tmp_path / name)
+    files = [(tmp_path / name / "start/model.safetensors").read_bytes() for name in ("one", "other")]
+    assert files[0] == files[1]
 
 
 @pytest.mark.parametrize("family", ["gpt2"], indirect=True)

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from clearhead.errors import RunError
 from clearhead.models.config import ModelConfig
 from clearhead.pretrained.directory import ModelDirectory
@@ -20,11 +22,12 @@ from clearhead.recipes.recipe_model import Table
 from clearhead.service.run_folder import RunFolder
 from clearhead.symbols import HOUSE, Symbols
 from clearhead.text.foreign import load_tokenizer
-from clearhead.training.durable import digest_of, write_file
-from clearhead.training.tensorfile import tensor_pieces
+from clearhead.training.durable import digest_of, replace_file, write_file
+from clearhead.training.tensorfile import read_tensors, tensor_pieces
 from clearhead.training.weights import weights_of
 
 WEIGHTS, TOKENIZERS = "model.safetensors", "tokenizer"
+HALVES = (torch.float16, torch.bfloat16)
 PIECES = ("pieces.json", "shared.json", "source.json")  # the names under which tasks keep the tokenizer of their input
 UNTOLD = ("subword_dropout", "subword_samples")  # how training texts were cut at random is no property of a model
 
@@ -82,7 +85,7 @@ class FinishedRun(Origin):
         return tables
 
     def copy(self, folder: Path) -> None:
-        """The files as they are, the weights compared with their checksum."""
+        """The files as they are, the weights compared with their checksum, and half precision made float32."""
         weights, expected = self.run.weights_file, self.run.card().weights_sha256
         shutil.copyfile(weights, folder / WEIGHTS)
         found = digest_of(folder / WEIGHTS).sha256
@@ -91,6 +94,10 @@ class FinishedRun(Origin):
                 f"{weights} is damaged: expected SHA-256 {expected[:12]}… as recorded in config.json, got "
                 f"{found[:12]}…; nothing can be started from it"
             )
+        tensors = read_tensors(folder / WEIGHTS)
+        if any(tensor.dtype in HALVES for tensor in tensors.values()):
+            wide = {name: each.float() if each.dtype in HALVES else each for name, each in tensors.items()}
+            replace_file(folder / WEIGHTS, tensor_pieces(wide))
         shutil.copytree(self.run.path / TOKENIZERS, folder / TOKENIZERS, copy_function=shutil.copyfile)
 
 
