@@ -5,7 +5,6 @@ Needs matplotlib (the extra ``pictures``). Nothing here touches matplotlib's glo
 
 from __future__ import annotations
 
-import textwrap
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from clearhead.service.look import Look, Map
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Devanagari", "Arial Unicode MS")
 CELL = 0.3
 DOTS = 300  # an inch, as print wants them
+TITLE = 90  # characters of a line of the title
 COLOURS = "Blues"
 
 
@@ -123,4 +123,14 @@ def plain(text: str) -> str:
 
 def _title(look: Look) -> str:
     """What was read and what was written, each cut to one line."""
-    return plain("\n".join(textwrap.shorten(text, 90, placeholder=" …") for text in (look.text, look.answer)))
+    return plain("\n".join(shortened(text) for text in (look.text, look.answer)))
+
+
+def shortened(text: str) -> str:
+    """``text`` in one line of at most ``TITLE`` characters, cut between words where that leaves half of the line."""
+    line = " ".join(text.split())
+    if len(line) <= TITLE:
+        return line
+    kept = line[: TITLE - 1].rstrip()
+    words = line[: TITLE - 1].rpartition(" ")[0].rstrip()  # none in a script that does not part words
+    return f"{words} …" if len(words) >= TITLE // 2 else f"{kept}…"
