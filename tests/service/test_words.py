@@ -12,7 +12,7 @@ from clearhead.service.words import words_of
     [
         (["▁der", "▁Hund", "e", "</s>"], (0, 1, 1, -1), ("der", "Hunde")),
         (["▁", "d", "a", "▁", "<s>"], (0, 0, 0, 1, -1), ("da", "")),
-        (["The", "Ġwea", "ther"], (0, 1, 1), ("The", "weather")),
+        (["▁il", "-", "Ġimgħa", "▁ĠIMGĦA"], (0, 0, 0, 1), ("il-Ġimgħa", "ĠIMGĦA")),
         (["<0xE2>", "▁x"], (0, 1), ("<0xE2>", "x")),
         ([], (), ()),
     ],

@@ -1,7 +1,7 @@
 """Pieces as the words they are cut from: which word each piece belongs to, and what the words are.
 
-A word begins where a piece is marked with the space in front of it, ``▁`` (or ``Ġ`` in byte-level vocabularies); the
-first piece begins one in any case, and special pieces belong to none.
+A word begins where a piece is marked with the space in front of it, ``▁``, as every tokenizer here shows it, byte-level
+ones too (``Ġ`` is a letter of Maltese); the first piece begins one in any case, and special pieces belong to none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from clearhead.text.tokenizer import SPECIAL_PIECES
 
-MARKS = ("▁", "Ġ")
+MARK = "▁"
 NONE = -1
 
 
@@ -31,7 +31,7 @@ def words_of(pieces: Sequence[str], special: Collection[str] = SPECIAL_PIECES) -
         if piece in special:
             numbers.append(NONE)
             continue
-        begins = piece.startswith(MARKS)
+        begins = piece.startswith(MARK)
         bare = piece[1:] if begins else piece
         if begins or not texts:
             texts.append(bare)
