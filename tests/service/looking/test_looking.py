@@ -115,6 +115,13 @@ def test_every_part_of_a_map_is_that_part(seen: dict[str, Seen], task: str) -> N
         np.testing.assert_allclose(found["seen"], weights[0, :, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize("corner", [(0, 4096), (4096, 0), (4096, 4096)])
+@pytest.mark.parametrize("level", [0, 1, 12])
+def test_behind_a_map_there_are_no_cells(seen: dict[str, Seen], corner: tuple[int, int], level: int) -> None:
+    record = seen["tagging"].records["encoder.0.self"]
+    assert tile(record, MEAN, corner, level).size == 0
+
+
 def test_a_coarse_tile_holds_the_largest_weight_of_each_block(seen: dict[str, Seen]) -> None:
     record = seen["language-model"].records["decoder.1.self"]
     weights = record.weights()[0, 2].float().numpy()

@@ -53,13 +53,16 @@ def small_maps(record: AttentionRecord, size: int) -> Floats:
 def tile(record: AttentionRecord, head: int, corner: tuple[int, int], level: int) -> Floats:
     """At most ``TILE`` × ``TILE`` cells of one head's map, each the largest of 2^level × 2^level weights.
 
-    ``corner`` counts cells of this level, as tiles do: row and column of the first one. ``MEAN`` for all heads' mean.
+    ``corner`` counts cells of this level, as tiles do: row and column of the first one; behind the map there are none.
+    ``MEAN`` for all heads' mean.
     """
     step = 1 << level
     (row, column), (queries, keys) = corner, (record.q.shape[2], record.k.shape[2])
     top, bottom = min(row * step, queries), min((row + TILE) * step, queries)
     left, right = min(column * step, keys), min((column + TILE) * step, keys)
     found = np.zeros((-(-(bottom - top) // step), -(-(right - left) // step)), np.float32)
+    if not found.size:
+        return found
     for first, weights in blocks(record, top, bottom, head):
         one = weights.mean(0, keepdim=True)[..., left:right]
         pooled = pool(one, 1, step)[0].cpu().numpy()
