@@ -197,6 +197,11 @@ class Weighing:
         """Every head, as it is weighed."""
         with as_in_use(self.network):
             looks = looks_of(self.network, self.trial, self.rows[:SAMPLE])
+            if not looks:
+                raise ConfigurationError(
+                    f"{self.trial.name}: expected something to read in the first {len(self.rows[:SAMPLE])} "
+                    f"{self.trial.unit}, but all of them are blank"
+                )
             slopes = self._slopes() if self.question.slopes else None
         for name, heads in self.places.items():
             for head in range(heads):

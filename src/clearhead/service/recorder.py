@@ -8,6 +8,7 @@ recorded after the update it goes on from, and records that again. Files are as 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from clearhead.errors import ConfigurationError
 from clearhead.inspection.inspection import Inspection
 from clearhead.recipes.recording import RecordingSettings
 from clearhead.service.head_looks import looks_of
@@ -85,7 +87,13 @@ class Recorder:
             source, tab, target = text.partition("\t")
             yield self.predictor.inspect(self.predictor.parse(source), target if tab else None)
         if not self.settings.sentences:
-            yield from (self.trial.look(row) for row in range(min(self.settings.examples, self.trial.count)))
+            yield from itertools.islice(self._examples(), self.settings.examples)
+
+    def _examples(self) -> Iterator[Inspection]:
+        """The validation examples in order, without those that have nothing in them."""
+        for row in range(self.trial.count):
+            with contextlib.suppress(ConfigurationError):
+                yield self.trial.look(row)
 
     def _write_maps(self, update: int, views: list[Inspection]) -> str:
         """Write the maps, whole or not at all; why that failed, where it did."""

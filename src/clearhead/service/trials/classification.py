@@ -61,29 +61,28 @@ def _with_one(classifier: Classifier, held_out: HeldOutTexts, wanted: Wanted) ->
 def _with_sets(classifier: Classifier, held_out: HeldOutTexts, wanted: Wanted) -> Trial:
     task = classifier.task
     marks = torch.from_numpy(marked(wanted, task.names)).to(classifier.device)
-    blank = np.array([not text.strip() for text in held_out.texts])
 
     def losses(rows: Rows) -> Iterator[Losses]:
         for places, logits in _logits(classifier, held_out, rows):
             chosen = rows[places]
             each = F.binary_cross_entropy_with_logits(logits.double(), marks[chosen].double(), reduction="none").sum(1)
-            read = torch.from_numpy(~blank[chosen]).to(each.device)
-            yield Losses(places, each.where(read, 0.0), (~blank[chosen]).astype(np.int64))
+            yield Losses(places, each, np.ones(len(places), dtype=np.int64))
 
     def counts(rows: Rows) -> Sums:
         sums = np.zeros((len(rows), 3))
+        sums[:, 2] = [len(set(wanted[row])) for row in rows]
         with torch.inference_mode():
             for places, logits in _logits(classifier, held_out, rows):
                 likely = task.probabilities(logits.double().cpu().numpy())
                 for place, row in zip(places, likely, strict=True):
-                    asked, given = set(wanted[rows[place]]), set(() if blank[rows[place]] else task.chosen(row))
-                    sums[place] = len(asked & given), len(given), len(asked)
+                    asked, given = set(wanted[rows[place]]), set(task.chosen(row))
+                    sums[place, :2] = len(asked & given), len(given)
         return sums
 
     return Trial(
         name=held_out.name,
         unit="texts",
-        count=len(blank),
+        count=len(held_out.texts),
         metrics={"micro_f1": Metric(True, counts, micro_f1), "loss": loss_metric(losses)},
         losses=losses,
         look=lambda row: classifier.inspect(held_out.texts[row]),
@@ -91,7 +90,8 @@ def _with_sets(classifier: Classifier, held_out: HeldOutTexts, wanted: Wanted) -
 
 
 def _logits(classifier: Classifier, held_out: HeldOutTexts, rows: Rows) -> Iterator[tuple[Rows, Tensor]]:
-    """(B, C) batch after batch, with the places of its rows."""
-    for places, batch in classifier.task.batches([held_out.texts[row] for row in rows]):
+    """(B, C) batch after batch, with the places of its rows; of blank texts there are none."""
+    asked = np.array([place for place, row in enumerate(rows) if held_out.texts[row].strip()], dtype=np.int64)
+    for places, batch in classifier.task.batches([held_out.texts[row] for row in rows[asked]]):
         moved = batch.to(classifier.device)
-        yield places, classifier.model.logits(moved.ids, mask=moved.mask, ngrams=moved.ngrams)
+        yield asked[places], classifier.model.logits(moved.ids, mask=moved.mask, ngrams=moved.ngrams)
