@@ -164,6 +164,29 @@ def test_examples_may_be_given_by_hand(tried: tuple[Case, Path], request: pytest
         trial_by_hand(predictor, [3])
 
 
+WRONG: dict[str, list[tuple[Any, str]]] = {
+    "tagging": [
+        (("ab", ["B-N", "I-N"]), "a list of words in each, as text, but example 1 has 'ab'"),
+        ((["a"], "B-N"), "a list of tags in each, as text, but example 1 has 'B-N'"),
+        (([3], ["B-N"]), r"a list of words in each, as text, but example 1 has \[3\]"),
+    ],
+    "classification": [
+        (("red plum", 3), "a label or a list of labels in each, as text, but example 1 has 3"),
+        (("red plum", [3]), r"a label or a list of labels in each, as text, but example 1 has \[3\]"),
+        ((3, "plum"), "texts, but example 1 is a int"),
+    ],
+    "vectors": [((np.eye(3), [0, 1, 2]), "a label or a list of labels in each, as text, but example 1 has")],
+}
+
+
+def test_what_is_no_example_of_the_task_is_refused(tried: tuple[Case, Path], request: pytest.FixtureRequest) -> None:
+    """A string of two letters is no list of two words, and a number is no label's name."""
+    predictor: Any = load(tried[1], device="cpu")
+    for example, reason in WRONG.get(request.node.callspec.params["tried"], []):
+        with pytest.raises(ConfigurationError, match=f"data: expected {reason}"):
+            trial_by_hand(predictor, [example])
+
+
 def test_accuracy_by_hand() -> None:
     """Two of three labels right: 66.7 %; drawn twice from the first example, 100 %."""
     from clearhead.service.trials.trial import micro_f1, percent
