@@ -10,6 +10,7 @@ import pytest
 
 from clearhead.cli.import_ import ImportOptions, import_
 from clearhead.errors import ConfigurationError
+from clearhead.service.answering import unheeded
 from clearhead.service.import_pretrained import take
 
 from .imported import published
@@ -67,13 +68,23 @@ def test_draws_as_the_settings_have_them(folders: Path) -> None:
         ("t5", {"min_length": -1}, "min_length: expected a whole number from 0 to 1048576, got -1"),
         ("t5", {"no_repeat_ngram_size": 1.5}, "no_repeat_ngram_size: expected a whole number"),
         ("t5", {"length_penalty": -1.0}, "length_penalty: expected a number from 0 to 10, got -1.0"),
-        ("gpt2", {"do_sample": True, "temperature": 0}, "temperature: expected a number above 0, got 0"),
+        ("gpt2", {"do_sample": True, "temperature": 0}, "temperature: expected a number from 1e-06 to 1e+06, got 0"),
+        ("gpt2", {"do_sample": True, "temperature": 1e7}, "temperature: expected a number from 1e-06 to 1e+06"),
+        ("gpt2", {"do_sample": True, "top_p": 2.0}, "top_p: expected a number from 1e-06 to 1, got 2.0"),
     ],
 )
 def test_impossible_values_are_named(folders: Path, family: str, setting: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         answers(folders / family, **setting)
-    assert reason in str(caught.value)
+    assert str(caught.value).startswith(f"{folders / family / 'generation_config.json'}: {reason}")
+
+
+def test_what_one_kind_of_model_heeds_and_another_does_not_is_told(folders: Path) -> None:
+    for family, given in (("gpt2", {"num_beams": 4, "min_new_tokens": 3}), ("t5", {"do_sample": True})):
+        answers(folders / family, **given)
+        taken = take(folders / family)
+        assert unheeded(taken.source.directory, taken.config) == given
+        (folders / family / "generation_config.json").unlink()
 
 
 def test_what_is_not_heeded_is_told(folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from clearhead.errors import ConfigurationError
 from clearhead.models.config import ModelConfig
-from clearhead.pretrained.directory import ModelDirectory, inside_folder
+from clearhead.pretrained.directory import CONFIG, ModelDirectory, inside_folder
 from clearhead.pretrained.named import GENERATION
 from clearhead.strict_json import read_json
 
@@ -34,33 +34,47 @@ UNHEEDED: Mapping[str, tuple[object, ...]] = {
     "min_p": (None, 0, 0.0),
     "sequence_bias": (None,),
 }
+UNHEEDED_BY: Mapping[str, Mapping[str, tuple[object, ...]]] = {  # architectures, each by its own search
+    "decoder": {"num_beams": (None, 1), "min_length": (None, 0), "min_new_tokens": (None, 0)},
+    "encoder-decoder": {"do_sample": (None, False)},
+}
 
 
 def answering(directory: ModelDirectory, config: ModelConfig) -> dict[str, Any]:
     """The tables of a recipe that say how the model in ``directory`` answers.
 
     Raises:
-        ConfigurationError: a setting has a value that cannot be; it is named.
+        ConfigurationError: a setting has a value that cannot be; it is named with its file.
     """
     if config.architecture == "encoder":
         return {"embedding": _pooling(directory)}
-    given, room = _given(directory), config.max_positions
+    try:
+        return {"decoding": _searched(_given(directory), config)}
+    except ConfigurationError as error:
+        file = GENERATION if directory.has(GENERATION) else CONFIG
+        raise ConfigurationError(f"{directory.path / file}: {error}") from None
+
+
+def _searched(given: Mapping[str, Any], config: ModelConfig) -> dict[str, Any]:
+    """The table "decoding"."""
+    room = config.max_positions
     if config.architecture == "decoder":
         longest = _whole(given, "max_new_tokens", LONGEST_ANSWER, 1 << 20)
-        return {"decoding": {"max_length": min(longest, room), **_beams(given), **_draws(given)}}
+        return {"max_length": min(longest, room), **_beams(given), **_draws(given)}
     longest = _whole(given, "max_length", LONGEST_ANSWER, 1 << 20)
     longest = min(_whole(given, "max_new_tokens", longest, 1 << 20), room)
     shortest = max(0, _whole(given, "min_length", 1, 1 << 20, least=0) - 1)  # the start symbol counts there
     shortest = min(max(shortest, _whole(given, "min_new_tokens", 0, 1 << 20, least=0)), longest)
     table: dict[str, Any] = {"beam": _whole(given, "num_beams", 1, 64), "max_length": longest, "min_length": shortest}
     table |= {"max_ratio": 1000.0, "max_extra": longest, "length_penalty": _penalty(given)}
-    return {"decoding": table | {"end_at_limit": given.get("forced_eos_token_id") is not None} | _beams(given)}
+    return table | {"end_at_limit": given.get("forced_eos_token_id") is not None} | _beams(given)
 
 
 def unheeded(directory: ModelDirectory, config: ModelConfig) -> dict[str, Any]:
     """What the settings for generation ask for that is not done here, by name."""
     given = {} if config.architecture == "encoder" else _given(directory)
-    return {name: given[name] for name, idle in UNHEEDED.items() if name in given and given[name] not in idle}
+    known = {**UNHEEDED, **UNHEEDED_BY.get(config.architecture, {})}
+    return {name: given[name] for name, idle in known.items() if name in given and given[name] not in idle}
 
 
 def _given(directory: ModelDirectory) -> Mapping[str, Any]:
@@ -80,10 +94,11 @@ def _draws(given: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("do_sample") is not True:
         return {}
     table: dict[str, Any] = {"top_k": _whole(given, "top_k", 50, 1 << 20, least=0)}
-    for name in ("temperature", "top_p"):
+    for name, least, largest in (("temperature", 1e-6, 1e6), ("top_p", 1e-6, 1.0)):
         value = given.get(name)
-        if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or not value > 0):
-            raise ConfigurationError(f"{name}: expected a number above 0, got {value!r:.80}")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and least <= value <= largest):
+            raise ConfigurationError(f"{name}: expected a number from {least:g} to {largest:g}, got {value!r:.80}")
         table[name] = 1.0 if value is None else float(value)
     return table
 
