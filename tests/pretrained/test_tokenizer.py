@@ -310,6 +310,14 @@ def test_broken_files_are_refused_by_name(tmp_path: Path, name: str, content: by
         ours(folder)
 
 
+@pytest.mark.parametrize("entry", [{"special": True}, "x", None])
+def test_an_added_piece_without_content_is_refused(tmp_path: Path, entry: object) -> None:
+    folder = folder_of(gpt2, tmp_path / "model")
+    write_json(folder / "tokenizer_config.json", {"added_tokens_decoder": {"1500": entry}})
+    with pytest.raises(RunError, match=r"added_tokens_decoder of tokenizer_config\.json: 1500 should have content"):
+        ours(folder)
+
+
 @pytest.mark.parametrize("write", [whole_file, bert, gpt2, llama], ids=lambda write: write.__name__)
 def test_a_changed_file_is_read_or_refused_and_never_crashes(write: Write, tmp_path: Path) -> None:
     folder, chance, refused = folder_of(write, tmp_path / "model"), random.Random(7), 0

@@ -189,6 +189,8 @@ def _add(directory: ModelDirectory, backend: tokenizers.Tokenizer) -> None:
     if not isinstance(table, dict):
         raise ValueError("added_tokens_decoder should be an object")
     for number, entry in sorted(table.items(), key=lambda item: int(item[0])):
+        if not isinstance(entry, dict) or "content" not in entry:
+            raise ValueError(f"added_tokens_decoder of tokenizer_config.json: {number} should have content")
         token = AddedToken(
             str(entry["content"]),
             single_word=bool(entry.get("single_word", False)),
