@@ -16,6 +16,7 @@ from clearhead.errors import ConfigurationError, DataError, RunError
 from clearhead.recipes.read import read_recipe
 from clearhead.service.adapter import merge_adapter
 from clearhead.service.load import load
+from clearhead.service.prune import prune_run
 from clearhead.service.start import complete, inherit
 from clearhead.service.train import train
 
@@ -97,6 +98,8 @@ def test_an_adapter_handed_on_alone_comes_to_the_same_run(
 ) -> None:
     recipe = read_recipe(from_translator, [*QUICK, *LORA])
     list(train(recipe, tmp_path / "run"))
+    prune_run(tmp_path / "run", {"encoder.0.self": [1]}, tmp_path / "pruned")
+    assert not (tmp_path / "pruned" / "adapter.safetensors").exists()  # its weights have other shapes now
     adapter = Path(shutil.copy(tmp_path / "run" / "adapter.safetensors", tmp_path / "alone.safetensors"))
     merged = merge_adapter(adapter, str(finished), tmp_path / "merged")
     assert adapter.stat().st_size < 60_000
@@ -110,6 +113,7 @@ def test_an_adapter_refuses_another_model(from_translator: Path, tagger: Path, t
     list(train(read_recipe(from_translator, [*QUICK, *LORA]), tmp_path / "run"))
     with pytest.raises(RunError, match=r"was trained for weights with SHA-256 .*but those in .* have"):
         merge_adapter(tmp_path / "run" / "adapter.safetensors", str(tagger), tmp_path / "merged")
+    assert not list((tmp_path / "merged").iterdir())  # so that the next try may have the same --out
     with pytest.raises(RunError, match="it is no adapter of ours"):
         merge_adapter(tmp_path / "run" / "model.safetensors", str(tagger), tmp_path / "other")
 

@@ -28,11 +28,10 @@ from clearhead.service.room import refuse_too_large
 from clearhead.service.run_folder import RunCard, RunFolder, write_text
 from clearhead.service.start import Start, bring
 from clearhead.strict_json import parse_json
-from clearhead.training.durable import Digest, digest_of, replace_file
+from clearhead.training.durable import Digest, digest_of, remove, replace_file
 from clearhead.training.tensorfile import read_tensors, tensor_pieces
 
 FILE, FORMAT = "adapter.safetensors", "clearhead-adapter 1"
-LARGEST = 1 << 28
 LEARNT = ("thresholds.json",)  # beside the files in tokenizer/
 
 
@@ -74,6 +73,8 @@ def write_adapter(recipe: Recipe, run: RunFolder, config: ModelConfig, model: nn
 def merge_adapter(adapter: str | Path, origin: str, out: str | Path) -> RunFolder:
     """Make the run that ``adapter`` comes to with the model in ``origin``, a run folder or a published model's.
 
+    When that fails, what was begun in ``out`` is removed again.
+
     Raises:
         RunError: a file is missing or damaged, the model is not the one that the adapter was trained for (both
             checksums are given), or ``out`` is not empty.
@@ -84,6 +85,19 @@ def merge_adapter(adapter: str | Path, origin: str, out: str | Path) -> RunFolde
     recipe = parse_recipe(_toml(said["recipe"], path), where=f"{path}, the recipe in its header")
     config = _config(said["model"], path)
     run = RunFolder.create(out, recipe)
+    try:
+        _merge(path, said, origin, run, recipe, config)
+    except BaseException:
+        for entry in list(run.path.iterdir()):
+            remove(entry)
+        raise
+    return run
+
+
+def _merge(
+    path: Path, said: Mapping[str, str], origin: str, run: RunFolder, recipe: Recipe, config: ModelConfig
+) -> None:
+    """Fill ``run``, which was begun."""
     start = bring(origin, run, recipe.task)
     if (found := start.facts["weights_sha256"]) != said["base_sha256"]:
         raise RunError(
@@ -98,7 +112,6 @@ def merge_adapter(adapter: str | Path, origin: str, out: str | Path) -> RunFolde
     digest = write_merged(run, model)
     run.write_card(RunCard(task=recipe.task, model=config, weights_sha256=digest.sha256))
     start.forget()
-    return run
 
 
 def write_merged(run: RunFolder, model: nn.Module) -> Digest:

@@ -1,7 +1,7 @@
 """A model without some of its heads: smaller, and equal to itself with these heads silenced; and a run that holds it.
 
 The new run is one like any other: it is loaded, evaluated, verified, looked at, and trained on from. What belongs to
-the training of the old one (checkpoints, metrics, scores, the corpus) stays there.
+the training of the old one (checkpoints, metrics, scores, the corpus, an adapter of its whole weights) stays there.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from clearhead.errors import ConfigurationError
 from clearhead.inspection.capture import network_of
 from clearhead.models.account import account
 from clearhead.models.pruning import without
+from clearhead.service.adapter import FILE as ADAPTER
 from clearhead.service.head_file import HEADS
 from clearhead.service.head_importance import HeadWorth
 from clearhead.service.load import load
@@ -30,7 +31,7 @@ from clearhead.training.tensorfile import tensor_pieces
 from clearhead.training.weights import weights_of
 
 Model = TypeVar("Model")
-OF_TRAINING = {"checkpoints", "corpus", "metrics.jsonl", "report.json", "tensorboard", LINES, MAPS, HEADS}
+OF_TRAINING = {ADAPTER, "checkpoints", "corpus", "metrics.jsonl", "report.json", "tensorboard", LINES, MAPS, HEADS}
 WRITTEN = {"recipe.toml", "config.json", "model.safetensors"}
 
 
