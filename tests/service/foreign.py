@@ -6,6 +6,10 @@ Tokenizers are trained in ``pretrained.test_tokenizer``; sizes are odd, weights 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +44,7 @@ LLAMA |= {"num_key_value_heads": 2, "max_position_embeddings": 128}
 # family → who writes its tokenizer, the published classes, settings
 KINDS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "marian": ("marian", "MarianMTModel", "MarianConfig", SIDES | {"scale_embedding": True}),
+    "marian-two": ("marian", "MarianMTModel", "MarianConfig", SIDES | {"share_encoder_decoder_embeddings": False}),
     "bart": ("bart", "BartForConditionalGeneration", "BartConfig", SIDES),
     "t5": ("t5", "T5ForConditionalGeneration", "T5Config", T5 | {"feed_forward_proj": "gated-gelu"}),
     "gpt2": ("gpt2", "GPT2LMHeadModel", "GPT2Config", GPT),
@@ -71,6 +76,8 @@ def published(family: str, folder: Path, dtype: torch.dtype = torch.float32) -> 
     if family == "mistral":  # as it is published today, and as its own class reads it
         transformers.LlamaTokenizer.from_pretrained(folder).save_pretrained(folder)
     words = special.pop("bad_words_ids", None)
+    if family == "marian-two":
+        settings = settings | {"decoder_vocab_size": _second_vocabulary(folder)}
     torch.manual_seed(5)
     model = getattr(transformers, model_class)(getattr(transformers, config_class)(**settings, **special)).eval()
     with torch.no_grad():
@@ -80,6 +87,17 @@ def published(family: str, folder: Path, dtype: torch.dtype = torch.float32) -> 
     model.generation_config.bad_words_ids = words
     model.to(dtype).save_pretrained(folder)
     return folder
+
+
+def _second_vocabulary(folder: Path) -> int:
+    """The target gets a vocabulary of its own, ordinary pieces numbered the other way round; how many rows it has."""
+    first = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    ordinary = [piece for piece, number in first.items() if 3 <= number < len(first) - 1]
+    second = first | dict(zip(ordinary, map(first.__getitem__, reversed(ordinary)), strict=True))
+    (folder / "target_vocab.json").write_text(json.dumps(second), encoding="utf-8")
+    said = {"separate_vocabs": True, "tokenizer_class": "MarianTokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(said), encoding="utf-8")
+    return len(second) + 3
 
 
 def _rows(folder: Path) -> int:
@@ -118,6 +136,25 @@ def texts_recipe(folder: Path, origin: Path, packing: str = "documents", length:
     text += f'length = {length}\npacking = "{packing}"\n[model]\nfrom = "{origin}"\n{TRAINING}'
     (folder / "texts.toml").write_text(text + "batch_tokens = 120\n", encoding="utf-8")
     return folder / "texts.toml"
+
+
+KILLED = """
+import os, signal, sys
+from clearhead.recipes.read import read_recipe
+from clearhead.service.train import train
+
+for event in train(read_recipe(sys.argv[1], sys.argv[3:]), sys.argv[2]):
+    if event.kind == "progressed" and event.update == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(recipe: Path, settings: list[str], out: Path) -> None:
+    """Train in a process of its own, which is killed with SIGKILL after update 7."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", KILLED, str(recipe), str(out), *settings]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 def begun(recipe: Path, out: Path) -> tuple[Prepared, nn.Module]:

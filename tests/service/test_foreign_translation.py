@@ -33,6 +33,7 @@ from .foreign import (
     TRANSLATORS,
     begun,
     difference,
+    killed,
     pairs_recipe,
     published,
     same_gradients,
@@ -70,6 +71,7 @@ def begun_run(folder: Path) -> Path:
     return folder.parent / "begun"
 
 
+@pytest.mark.parametrize("family", [*TRANSLATORS, "marian-two"], indirect=True)
 def test_the_first_loss_and_its_gradients_are_transformers(folder: Path, tmp_path: Path) -> None:
     """From the same lines of text: their tokenizer, labels and shift on one side, the run's corpus on the other.
 
@@ -114,6 +116,15 @@ def test_stopped_and_resumed_it_is_the_same_run(begun_run: Path, folder: Path, t
     shutil.rmtree(origin)
     list(train(tmp_path / "halves" / "recipe.toml", tmp_path / "halves", resume=True))
     assert (tmp_path / "halves/model.safetensors").read_bytes() == (begun_run / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("family", ["bart"], indirect=True)
+def test_killed_and_resumed_it_is_the_same_run(begun_run: Path, folder: Path, tmp_path: Path) -> None:
+    recipe = pairs_recipe(tmp_path / "data", folder)
+    killed(recipe, [*QUICK, "training.layer_decay=0.8"], tmp_path / "run")
+    assert not (tmp_path / "run/model.safetensors").exists()
+    list(train(tmp_path / "run" / "recipe.toml", tmp_path / "run", resume=True))
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (begun_run / "model.safetensors").read_bytes()
 
 
 def test_from_the_directory_or_from_its_run_is_the_same(begun_run: Path, folder: Path, tmp_path: Path) -> None:
