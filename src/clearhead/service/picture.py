@@ -5,6 +5,7 @@ Needs matplotlib (the extra ``pictures``). Nothing here touches matplotlib's glo
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from clearhead.service.look import Look, Map
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Devanagari", "Arial Unicode MS")
 CELL = 0.3
 DOTS = 300  # an inch, as print wants them
+PIXELS = 50_000_000  # of a picture; drawing it takes some 15 bytes for each
 TITLE = 90  # characters of a line of the title
 COLOURS = "Blues"
 
@@ -60,10 +62,15 @@ def saved(figure: Any, path: Path, form: str) -> int:
     with warnings.catch_warnings(record=True) as said, rc_context({"svg.hashsalt": "clearhead"}):
         warnings.simplefilter("always")
         try:
-            figure.savefig(path, dpi=DOTS, format=form, facecolor="white", metadata=undated)
+            figure.savefig(path, dpi=dots(*figure.get_size_inches()), format=form, facecolor="white", metadata=undated)
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from None
     return len({str(each.message) for each in said if "Glyph" in str(each.message)})
+
+
+def dots(width: float, height: float) -> float:
+    """How many dots an inch a picture of so many inches has: ``DOTS``, fewer where it would outgrow the memory."""
+    return min(DOTS, math.sqrt(PIXELS / (width * height)))
 
 
 def fonts() -> list[str]:
