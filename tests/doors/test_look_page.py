@@ -11,17 +11,20 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from clearhead.cli.page import has_display
+from clearhead.service.load import load
+from clearhead.service.look import place_of
 
 from .conftest import Clearhead, start
 
 
 def test_look_serves_the_page_and_ends_with_ctrl_c(finished: Path) -> None:
-    process = start("look", finished, "7 8", "--no-browser")
+    process = start("look", finished, "7 8", "--no-browser", "--layer", 1, "--head", 2)
     try:
         assert process.stdout is not None
         address = process.stdout.readline().decode().strip()
         parts = urlsplit(address)
-        assert (parts.hostname, parse_qs(parts.fragment)) == ("127.0.0.1", {"text": ["7 8"]})
+        shown = {"text": ["7 8"], "attention": ["decoder.1.cross"], "head": ["2"]}
+        assert (parts.hostname, parse_qs(parts.fragment)) == ("127.0.0.1", shown)
         with urllib.request.urlopen(f"http://{parts.netloc}/", timeout=10) as answer:
             assert b'<div id="page">' in answer.read()
             assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
@@ -30,6 +33,20 @@ def test_look_serves_the_page_and_ends_with_ctrl_c(finished: Path) -> None:
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
     assert b"Traceback" not in errors
+
+
+def test_the_page_opens_at_the_head_that_is_named(clearhead: Clearhead, finished: Path) -> None:
+    model = load(finished).model
+    assert place_of(model, None, None) == {}
+    assert place_of(model, 0, None) == {"attention": "decoder.0.cross", "head": "-1"}
+    assert place_of(model, 1, 3) == {"attention": "decoder.1.cross", "head": "3"}
+    for wrong, sentence in (
+        (("--head", 1), "of which layer?"),
+        (("--layer", 2), "layer: expected a number from 0 to 1, got 2"),
+        (("--layer", 0, "--head", 4), "head: expected a number from 0 to 3, got 4"),
+    ):
+        refused = clearhead("look", finished, "7 8", "--no-browser", *wrong)
+        assert refused.exit_code == 1 and sentence in refused.stderr
 
 
 def test_look_writes_the_page_as_one_file(clearhead: Clearhead, finished: Path, tmp_path: Path) -> None:

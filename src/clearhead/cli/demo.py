@@ -48,7 +48,7 @@ def demo(options: DemoOptions) -> None:
     _show_score(console, options.out)
     _show_next(console, options.out)
     if not options.no_browser and sys.stdout.isatty() and has_display():
-        open_page(options.out, {"text": PAGE_EXAMPLE}, browser=True)
+        open_page(options.out, PAGE_EXAMPLE)
 
 
 def _show_examples(console: Console, translator: Predictor, corpus: Path) -> None:

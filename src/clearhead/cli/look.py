@@ -38,7 +38,8 @@ def look(options: LookOptions) -> None:
     if _wants_page(options):
         from clearhead.cli.page import open_page
 
-        open_page(options.run, _state(options), browser=not options.no_browser)
+        wanted, browser = options.text or "", not options.no_browser
+        open_page(options.run, wanted, layer=options.layer, head=options.head, browser=browser)
         return
     from clearhead.service.load import load
     from clearhead.service.look import look_at
@@ -76,9 +77,3 @@ def look(options: LookOptions) -> None:
 def _wants_page(options: LookOptions) -> bool:
     drawn = options.as_text or options.as_json or options.png or options.svg or options.html or options.align
     return options.page or options.no_browser or not (drawn or not sys.stdout.isatty())
-
-
-def _state(options: LookOptions) -> dict[str, str]:
-    """What the page shows first."""
-    head = "" if options.head is None else str(options.head)
-    return {"text": options.text or "", "head": head}

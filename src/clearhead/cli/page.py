@@ -13,10 +13,13 @@ import typer
 from clearhead.errors import need
 
 
-def open_page(run: Path, state: dict[str, str], *, browser: bool) -> None:
-    """Serve ``run`` and open its page in ``state``, what stands behind the # of its address; the address is printed.
+def open_page(
+    run: Path, text: str = "", *, layer: int | None = None, head: int | None = None, browser: bool = True
+) -> None:
+    """Serve ``run`` and open its page at ``text`` and a head (or the mean of its layer's); its address is printed.
 
     Raises:
+        ConfigurationError: there is no such layer or head.
         MissingExtraError: the extra 'serve' is not installed.
         RunError: the folder is no finished run.
     """
@@ -24,9 +27,12 @@ def open_page(run: Path, state: dict[str, str], *, browser: bool) -> None:
         need(module, "serve")
     from clearhead.server.app import create_house
     from clearhead.server.run import listen, serve, server_of
+    from clearhead.service.look import place_of
     from clearhead.service.serving import open_runs
 
-    house = create_house(open_runs([Path(f"{_name(run)}={run}")]))
+    served = open_runs([Path(f"{_name(run)}={run}")])
+    state = {"text": text} | place_of(served[0].predictor.model, layer, head)
+    house = create_house(served)
     sock = listen("127.0.0.1", 0)
     address = f"http://127.0.0.1:{sock.getsockname()[1]}/"
     given = urlencode({name: value for name, value in state.items() if value})

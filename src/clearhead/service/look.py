@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from clearhead.errors import ConfigurationError
+from clearhead.inspection.seams import seams
 from clearhead.service.tasks.task import Predictor
 from clearhead.text.tokenizer import END, SPECIAL_PIECES
 
@@ -85,6 +87,24 @@ def look_at(predictor: Predictor, text: str, target: str | None = None) -> Look:
         raise ConfigurationError(f"there is no attention to look at: this model's body is {predictor.config.body!r}")
     layers = tuple(seen[name].weights()[0].float().cpu().numpy() for name in names)
     return Look(view.text, view.answer, seen.source, seen.target, tuple(names), layers)
+
+
+def place_of(model: nn.Module, layer: int | None, head: int | None) -> dict[str, str]:
+    """The same choice as ``Look.choose`` as the page's address has it: the attention's name, and head −1 for the mean.
+
+    Raises:
+        ConfigurationError: there is no such layer or head, or a head was asked for without its layer.
+    """
+    if layer is None:
+        if head is not None:
+            raise ConfigurationError(f"head {head} of which layer? give a layer with it")
+        return {}
+    places = seams(model)
+    names = _in_order([name for name in places if name.endswith("cross")] or list(places))
+    _check("layer", layer, len(names))
+    if head is not None:
+        _check("head", head, places[names[layer]].heads)
+    return {"attention": names[layer], "head": str(-1 if head is None else head)}
 
 
 def readable(pieces: Sequence[str]) -> list[str]:
