@@ -310,6 +310,25 @@ def test_broken_files_are_refused_by_name(tmp_path: Path, name: str, content: by
         ours(folder)
 
 
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json"])
+@pytest.mark.parametrize(
+    ("symbols", "reason"),
+    [
+        ({"eos_token_id": "x"}, "eos_token_id: expected a token's number, got 'x'"),
+        ({"bad_words_ids": [[1, 2]]}, "bad_words_ids: expected lists of one token each"),
+        ({"bad_words_ids": [[-1]]}, "bad_words_ids: expected a token's number"),
+    ],
+)
+def test_a_symbol_that_is_none_is_refused_with_its_file(
+    tmp_path: Path, name: str, symbols: dict[str, Any], reason: str
+) -> None:
+    folder = folder_of(gpt2, tmp_path / "model")
+    write_json(folder / name, {"model_type": "gpt2"} | symbols)
+    with pytest.raises(ConfigurationError) as caught:
+        ours(folder)
+    assert str(caught.value).startswith(f"{folder / name}: {reason}")
+
+
 @pytest.mark.parametrize("entry", [{"special": True}, "x", None])
 def test_an_added_piece_without_content_is_refused(tmp_path: Path, entry: object) -> None:
     folder = folder_of(gpt2, tmp_path / "model")

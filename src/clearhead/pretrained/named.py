@@ -7,6 +7,7 @@ Generation's own settings (generation_config.json) come before the model's (conf
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import tokenizers
@@ -42,12 +43,13 @@ def named_symbols(
     Raises:
         ConfigurationError: a file gives a symbol that is no number, or the model has nothing to begin writing with.
     """
-    tables = [directory.json(GENERATION)] if directory.has(GENERATION) else []
-    tables.append(dict(directory.config))
+    tables = {GENERATION: directory.json(GENERATION)} if directory.has(GENERATION) else {}
+    tables[CONFIG] = dict(directory.config)
     by_role = {role: numbers[piece] for role, piece in roles.items() if piece in numbers}
 
     def given(name: str) -> list[int]:
-        return _ids(directory, name, next((table[name] for table in tables if table.get(name) is not None), None))
+        file = next((file for file, table in tables.items() if table.get(name) is not None), CONFIG)
+        return _ids(directory.path / file, name, tables[file].get(name))
 
     before, after = around
     ends = given("eos_token_id") or _one(by_role, "eos_token")
@@ -89,24 +91,25 @@ def _one(by_role: Mapping[str, int], role: str) -> list[int]:
     return [by_role[role]] if role in by_role else []
 
 
-def _ids(directory: ModelDirectory, name: str, value: Any) -> list[int]:
+def _ids(file: Path, name: str, value: Any) -> list[int]:
     """One number or several as a list."""
     found = value if isinstance(value, list) else [] if value is None else [value]
     if not all(type(each) is int and 0 <= each < 1 << 31 for each in found):
-        raise ConfigurationError(f"{directory.path / CONFIG}: {name}: expected a token's number, got {value!r:.80}")
+        raise ConfigurationError(f"{file}: {name}: expected a token's number, got {value!r:.80}")
     return found
 
 
-def _single_bad_words(directory: ModelDirectory, tables: list[dict[str, Any]]) -> list[int]:
+def _single_bad_words(directory: ModelDirectory, tables: Mapping[str, Mapping[str, Any]]) -> list[int]:
     """The tokens that must not be written; of sequences of several, none is forbidden by itself.
 
     Raises:
         ConfigurationError: a sequence of several tokens is forbidden, which no search here can heed.
     """
-    words: Any = next((table["bad_words_ids"] for table in tables if table.get("bad_words_ids")), [])
+    file = next((file for file, table in tables.items() if table.get("bad_words_ids")), CONFIG)
+    words: Any = tables[file].get("bad_words_ids") or []
     if not isinstance(words, list) or not all(isinstance(word, list) and len(word) == 1 for word in words):
         raise ConfigurationError(
-            f"{directory.path}: bad_words_ids: expected lists of one token each, got {words!r:.80}; "
+            f"{directory.path / file}: bad_words_ids: expected lists of one token each, got {words!r:.80}; "
             "sequences of several tokens cannot be forbidden here"
         )
-    return _ids(directory, "bad_words_ids", [word[0] for word in words])
+    return _ids(directory.path / file, "bad_words_ids", [word[0] for word in words])
