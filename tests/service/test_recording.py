@@ -21,6 +21,8 @@ from clearhead.service.train import train
 from clearhead.training.durable import digest_of
 from clearhead.training.settings import TrainingSettings
 
+from .toy_labels import write_toy_labels
+
 SHORT = ["training.updates=12", "training.warmup=4", "training.validate_every=4", "model.dropout=0.1"]
 ATTENTIONS = [f"encoder.{n}.self" for n in (0, 1)] + [
     f"decoder.{n}.{kind}" for n in (0, 1) for kind in ("self", "cross")
@@ -156,3 +158,14 @@ def test_what_is_missing_or_damaged_is_named(finished: Path, recorded: Path, tmp
     (folder / "heads.jsonl").write_text('{"update": 3, "measures": [], "sentences": []}\n', encoding="utf-8")
     with pytest.raises(RunError, match=r"heads.jsonl:1 is damaged"):
         read_recording(folder)
+
+
+@pytest.mark.parametrize(("sentence", "reason"), [(" ", "there is nothing to look at"), ("a\\tb", "no target side")])
+def test_a_sentence_that_cannot_be_looked_at_is_refused_before_the_first_update(
+    tmp_path: Path, sentence: str, reason: str
+) -> None:
+    recipe = read_recipe(write_toy_labels(tmp_path / "toy"), [f'recording.sentences=["red plum", "{sentence}"]'])
+    seen = []
+    with pytest.raises(ConfigurationError, match=f"recording.sentences: number 2, .*{reason}"):
+        seen.extend(event.kind for event in train(recipe, tmp_path / "run"))
+    assert "progressed" not in seen and not (tmp_path / "run" / "metrics.jsonl").read_text().count("progressed")

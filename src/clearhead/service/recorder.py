@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from clearhead.errors import ConfigurationError
+from clearhead.errors import ConfigurationError, DataError
 from clearhead.inspection.inspection import Inspection
 from clearhead.recipes.recording import RecordingSettings
 from clearhead.service.head_looks import looks_of
@@ -46,7 +46,11 @@ class HeadsRecorded(Event):
 
 
 class Recorder:
-    """Records into the folder of a run, ``after`` the update it goes on from; None for one that begins."""
+    """Records into the folder of a run, ``after`` the update it goes on from; None for one that begins.
+
+    Raises:
+        ConfigurationError: one of the sentences cannot be looked at.
+    """
 
     def __init__(
         self, folder: Path, settings: RecordingSettings, predictor: Predictor, trial: Trial, after: int | None
@@ -55,7 +59,17 @@ class Recorder:
         self.predictor, self.trial = predictor, trial
         self.rows = trial.rows(settings.measured)
         _forget(folder, -1 if after is None else after)
+        self._try_sentences()
         self.lines = MetricsFile(folder / LINES, after=after)
+
+    def _try_sentences(self) -> None:
+        """Look at each once, so that one that cannot be looked at ends no training that is under way."""
+        for number, text in enumerate(self.settings.sentences, start=1):
+            try:
+                with as_in_use(self.predictor.model), _own_chance(self.predictor.device):
+                    self._view(text)
+            except (ConfigurationError, DataError) as error:
+                raise ConfigurationError(f"recording.sentences: number {number}, {text[:60]!r}: {error}") from None
 
     def record(self, update: int) -> HeadsRecorded:
         """Look at the model as it is after ``update`` updates; a disk that refuses costs nothing but this."""
@@ -84,10 +98,14 @@ class Recorder:
 
     def _views(self) -> Iterator[Inspection]:
         for text in self.settings.sentences:
-            source, tab, target = text.partition("\t")
-            yield self.predictor.inspect(self.predictor.parse(source), target if tab else None)
+            yield self._view(text)
         if not self.settings.sentences:
             yield from itertools.islice(self._examples(), self.settings.examples)
+
+    def _view(self, text: str) -> Inspection:
+        """The maps of one of the sentences."""
+        source, tab, target = text.partition("\t")
+        return self.predictor.inspect(self.predictor.parse(source), target if tab else None)
 
     def _examples(self) -> Iterator[Inspection]:
         """The validation examples in order, without those that have nothing in them."""
