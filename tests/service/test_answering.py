@@ -93,3 +93,31 @@ def test_what_is_not_heeded_is_told(folders: Path, tmp_path: Path, capsys: pytes
     told = capsys.readouterr().err
     assert "without repetition_penalty = 1.3, which is not done here" in told
     assert "typical_p" not in told
+
+
+def pooling(folder: Path, **settings: Any) -> str:
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    found: str = take(folder).recipe.as_table()["embedding"]["pooling"]
+    return found
+
+
+def test_vectors_are_pooled_as_sentence_transformers_settings_say(tmp_path: Path) -> None:
+    published("bert", folder := tmp_path / "bert")
+    assert take(folder).recipe.as_table()["embedding"]["pooling"] == "mean"
+    several = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False, "word_embedding_dimension": 32}
+    assert pooling(folder, **several) == "first"
+    assert pooling(folder, pooling_mode="mean") == "mean"
+    with pytest.raises(ConfigurationError, match=r"config\.json: expected one pooling of .*, got max_tokens"):
+        pooling(folder, pooling_mode_max_tokens=True)
+    with pytest.raises(ConfigurationError, match=r"expected one pooling of .*, got cls_token, mean_tokens"):
+        pooling(folder, pooling_mode_cls_token=True, pooling_mode_mean_tokens=True)
+
+
+def test_a_module_behind_the_pooling_that_changes_vectors_is_refused(tmp_path: Path) -> None:
+    published("bert", folder := tmp_path / "bert")
+    (folder / "2_Normalize").mkdir()
+    assert pooling(folder, pooling_mode_mean_tokens=True) == "mean"
+    (folder / "2_Dense").mkdir()
+    with pytest.raises(ConfigurationError, match="2_Dense: expected only Transformer, Pooling, Normalize"):
+        take(folder)

@@ -16,6 +16,7 @@ from clearhead.pretrained.named import GENERATION
 from clearhead.strict_json import read_json
 
 LONGEST_ANSWER = 256
+MODULES = ("Transformer", "Pooling", "Normalize")  # whose folders sentence-transformers calls 1_Pooling, 2_Normalize
 POOLINGS = {"mean_tokens": "mean", "mean": "mean", "cls_token": "first", "cls": "first"}
 RULES: Mapping[object, str] = {None: "steady", False: "steady", True: "first", "never": "patient"}
 # Settings that no search here heeds, with the values at which they change nothing.
@@ -129,6 +130,13 @@ def _pooling(directory: ModelDirectory) -> dict[str, Any]:
     Raises:
         ConfigurationError: they ask for what is not had here.
     """
+    for entry in sorted(directory.path.iterdir()):
+        number, _, module = entry.name.partition("_")
+        if number.isdecimal() and entry.is_dir() and module not in MODULES:
+            raise ConfigurationError(
+                f"{entry}: expected only {', '.join(MODULES)} behind an encoder, got {module}, which would "
+                "change every vector and is not had here"
+            )
     path = inside_folder(directory.path, "1_Pooling", "config.json")
     if path is None:
         return {}
