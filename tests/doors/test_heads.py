@@ -90,3 +90,13 @@ def test_a_run_without_heads_says_so(clearhead: Clearhead, toy: Path, tmp_path: 
     assert clearhead("train", toy, "--out", tmp_path / "lstm", *words).exit_code == 0
     result = clearhead("heads", tmp_path / "lstm", *FEW, "--prune", 0)
     assert result.exit_code == 0 and "decoder.0.cross 0" in result.stdout
+
+
+@pytest.mark.parametrize("words", [("--prune", 19), ("--prune", -1), ("--prune", 1, "--out", ".")])
+def test_what_cannot_be_pruned_is_refused_before_any_head_is_weighed(
+    finished: Path, clearhead: Clearhead, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...]
+) -> None:
+    monkeypatch.setattr("clearhead.service.head_importance.Weighing.without", None)
+    result = clearhead("heads", finished, *FEW, *words)
+    assert result.exit_code == 1
+    assert "heads to prune, as each attention keeps one" in result.stderr or "is not empty" in result.stderr

@@ -51,14 +51,18 @@ class HeadsOptions:
 
 def heads(options: HeadsOptions) -> None:
     """Score the model without each of its heads in turn: what is every head worth?"""
+    from clearhead.inspection.seams import seams
     from clearhead.service.head_importance import Question, Weighing, trial_of_run
     from clearhead.service.load import load
-    from clearhead.service.prune import by_attention, chosen_heads, prune_run
+    from clearhead.service.prune import by_attention, chosen_heads, prune_run, refuse_count
     from clearhead.service.run_folder import RunFolder
 
     if options.out is not None and options.prune < 1:
         raise ConfigurationError("--out is where the pruned model goes: say how many heads to take away with --prune N")
+    if options.out is not None and options.out.is_dir() and any(options.out.iterdir()):
+        raise RunError(f"{options.out} is not empty; choose another folder with --out (nothing was changed)")
     predictor = load(options.run)
+    refuse_count(options.prune, {name: seam.heads for name, seam in seams(predictor.model).items()})
     weights = RunFolder(options.run).card().weights_sha256
     asked = Question(options.metric, options.replace, options.samples, options.seed, options.examples, options.slopes)
     weighing = Weighing(predictor.model, trial_of_run(options.run, predictor, options.data), asked)

@@ -62,15 +62,24 @@ def chosen_heads(worths: Sequence[HeadWorth], count: int) -> list[HeadWorth]:
         ConfigurationError: a count out of range.
     """
     left = Counter(head.name for head in worths)
-    most = len(worths) - len(left)
-    if not 0 <= count <= most:
-        raise ConfigurationError(f"expected 0 to {most} heads to prune, as each attention keeps one, got {count}")
+    refuse_count(count, left)
     chosen: list[HeadWorth] = []
     for head in sorted(worths, key=lambda each: each.worth):
         if len(chosen) < count and left[head.name] > 1:
             left[head.name] -= 1
             chosen.append(head)
     return chosen
+
+
+def refuse_count(count: int, heads: Mapping[str, int]) -> None:
+    """Refuse to prune so many of these ``heads``, numbers by attention.
+
+    Raises:
+        ConfigurationError: an attention would be left without any, or the count is below 0.
+    """
+    most = sum(heads.values()) - len(heads)
+    if not 0 <= count <= most:
+        raise ConfigurationError(f"expected 0 to {most} heads to prune, as each attention keeps one, got {count}")
 
 
 def by_attention(heads: Sequence[HeadWorth]) -> dict[str, list[int]]:
