@@ -1,11 +1,18 @@
-"""No n-gram twice: against a plain search of the text, at every size."""
+"""No n-gram twice: against a plain search of the text, at every size; and a text that is left without any token."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import torch
 
+from clearhead.generation.batches import generate
 from clearhead.generation.repeats import forbid_repeats
+from clearhead.generation.settings import DecodingSettings
+from clearhead.symbols import HOUSE
+
+from ..laws.models import TARGET_WORDS, model
 
 WORDS = 5
 
@@ -20,7 +27,23 @@ def test_what_would_come_again_is_forbidden(size: int, length: int) -> None:
         for hypothesis in range(2):
             text = texts[sentence, hypothesis].tolist()
             grams = {tuple(text[at : at + size]) for at in range(length - size + 1)}
+            end = text[length - size + 1 :]
+            again = [length >= size and (*end, word) in grams for word in range(WORDS)]
             for word in range(WORDS):
-                again = length >= size and tuple([*text[length - size + 1 :], word]) in grams
-                wanted = -torch.inf if again else float(logits[sentence, hypothesis, word])
+                forbidden = again[word] and not all(again)
+                wanted = -torch.inf if forbidden else float(logits[sentence, hypothesis, word])
                 assert float(found[sentence, hypothesis, word]) == wanted
+
+
+@pytest.mark.parametrize(
+    "search", [{"beam": 1}, {"beam": 3}, {"beam": 3, "beam_rule": "steady"}, {"sample": True}], ids=str
+)
+def test_a_text_that_has_used_every_token_goes_on(search: dict[str, Any]) -> None:
+    network = model("pre", decoder_layers=1)
+    few = DecodingSettings(
+        no_repeat_ngram=1, min_length=TARGET_WORDS, max_length=2 * TARGET_WORDS, max_ratio=20.0, n_best=1, **search
+    )
+    ((found,),) = generate(network, [[5, 6, 7]], few, workers=1)
+    words = TARGET_WORDS - len({*HOUSE.never, *HOUSE.ends})
+    assert len(found.tokens) >= TARGET_WORDS
+    assert len(set(found.tokens[:words])) == words
