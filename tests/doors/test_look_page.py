@@ -58,6 +58,16 @@ def test_look_writes_the_page_as_one_file(clearhead: Clearhead, finished: Path, 
     assert refused.exit_code == 1 and "cannot be written" in refused.stderr
 
 
+def test_the_file_needs_no_whole_map_of_every_head(
+    clearhead: Clearhead, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def whole_maps(*given: object) -> None:
+        raise AssertionError("a long text has maps of many gigabytes")
+
+    monkeypatch.setattr("clearhead.service.look.look_at", whole_maps)
+    assert clearhead("look", finished, "7 8", "--html", tmp_path / "a.html").exit_code == 0
+
+
 def test_a_browser_is_opened_only_where_there_is_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)

@@ -51,6 +51,12 @@ def look(options: LookOptions) -> None:
 
         look_aligned(options.run, text, options.layer, options.head, pictures)
         return
+    if options.html is not None:
+        from clearhead.service.looking.file import write_page
+
+        typer.echo(f"wrote {options.html}: {write_page(options.run, text, options.html)}", err=True)
+        if not (pictures or options.as_json or options.as_text):
+            return
     found = look_at(load(options.run), text)
     name, chosen = found.choose(options.layer, options.head)
     for form, path in pictures.items():
@@ -59,10 +65,6 @@ def look(options: LookOptions) -> None:
         boxes = draw(found, path, layer=options.layer, head=options.head, form=form)
         note = f"; no font here has {boxes} of its characters, they are boxes" if boxes else ""
         typer.echo(f"wrote {path}{note}", err=True)
-    if options.html is not None:
-        from clearhead.service.looking.file import write_page
-
-        typer.echo(f"wrote {options.html}: {write_page(options.run, text, options.html)}", err=True)
     if options.as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
     if options.as_text or not (pictures or options.as_json or options.html):
