@@ -92,6 +92,7 @@ def continued(writer: Writer, asked: Asked) -> View:
     if asked.target is not None or asked.tokens == 0:
         return writer.view(asked.text, asked.target)
     options = {"beam": asked.beam or 1, "sample": False, "n_best": 1, "max_length": asked.tokens}
+    options["min_length"] = min(writer.task.decoding.min_length, asked.tokens)  # what is asked here goes before
     answer = writer.predict([asked.text], **options)[0].alternatives[0].continuation
     return writer.view(asked.text, answer)
 
