@@ -100,3 +100,13 @@ def test_what_cannot_be_pruned_is_refused_before_any_head_is_weighed(
     result = clearhead("heads", finished, *FEW, *words)
     assert result.exit_code == 1
     assert "heads to prune, as each attention keeps one" in result.stderr or "is not empty" in result.stderr
+
+
+def test_the_name_of_the_data_is_shown_as_it_is(finished: Path, clearhead: Clearhead, tmp_path: Path) -> None:
+    folder = tmp_path / "a[red]b"
+    folder.mkdir()
+    (folder / "s").write_text("1 2\n7\n", encoding="utf-8")
+    (folder / "t").write_text("eins zwei\nsieben\n", encoding="utf-8")
+    words = ("--data", folder / "s", "--data", folder / "t")
+    result = clearhead("heads", finished, *FEW, "--no-keep", *words)
+    assert result.exit_code == 0 and "a[red]b" in result.stdout.splitlines()[0], result.stderr

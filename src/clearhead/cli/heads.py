@@ -102,7 +102,7 @@ def _told(what: str, found: Iterable[T], count: int) -> Iterator[T]:
 
 
 def _show(report: HeadReport) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     better = "higher is better" if report.higher_is_better else "lower is better"
     console.print(f"{report.count} {report.unit} of {report.data}; {report.metric}, {better}", soft_wrap=True)
     console.print(f"all heads: {_around(report.intact)}", soft_wrap=True)
