@@ -6,6 +6,7 @@ Marian, whose padding begins an output; BART, whose start is its end and stands 
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 from clearhead.data.order import BatchOrder
 from clearhead.errors import ConfigurationError
 from clearhead.recipes.read import read_recipe
+from clearhead.service.account import costs
 from clearhead.service.adapter import merge_adapter
 from clearhead.service.evaluate import evaluate_run
 from clearhead.service.export import export
@@ -164,7 +166,12 @@ def test_exported_it_is_what_transformers_says_it_is(trained: Path, family: str,
         tokens = list(itertools.takewhile(lambda token: token != end, row[1:]))
         assert list(answer.alternatives[0].pieces) == ours.task.target.pieces(tokens)
     assert "drei" in found[0].text and "vier" in found[1].text
+    said = json.loads((tmp_path / "out/config.json").read_text())
+    assert said.get("bad_words_ids", []) == [[never] for never in ours.task.symbols.never]
+    assert said["forced_eos_token_id"] is None and said["decoder_start_token_id"] == ours.task.symbols.start
     if family != "marian":
+        back = load(tmp_path / "out").task.symbols
+        assert back == ours.task.symbols.model_copy(update={"unknown": back.unknown, "silent": back.silent})
         cutter = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
         assert cutter(texts)["input_ids"] == batch
         assert cutter.batch_decode(told, skip_special_tokens=True) == [answer.text for answer in found]
@@ -237,6 +244,12 @@ def test_room_is_counted_with_what_surrounds_a_text(folder: Path, family: str, t
     shapes = [tensor.shape for batch in batches for tensor in (batch.source, batch.target_in)]
     assert max(width for _, width in shapes) == 20
     assert max(rows * width for rows, width in shapes) == 60
+
+
+def test_an_account_knows_the_vocabularies_that_come_over(folder: Path, tmp_path: Path) -> None:
+    import_run(folder, tmp_path / "imported")
+    found = costs(str(pairs_recipe(tmp_path / "data", folder)))
+    assert found.config == RunFolder(tmp_path / "imported").card().model
 
 
 @pytest.mark.parametrize("family", ["t5"], indirect=True)
