@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from clearhead.errors import ShapeError
+from clearhead.errors import ConfigurationError, ShapeError
 from clearhead.inspection.rollout import flow, rollout, with_residual
 
 EXACT = {"rtol": 0, "atol": 1e-12}
@@ -57,3 +57,8 @@ def test_flow_is_what_another_solver_finds() -> None:
 def test_a_map_that_is_not_square_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"\(H, T, T\) or \(T, T\), got \(2, 3, 4\)"):
         rollout([torch.ones(2, 3, 4)])
+
+
+def test_without_layers_there_is_no_flow() -> None:
+    with pytest.raises(ConfigurationError, match="at least one layer"):
+        flow([])

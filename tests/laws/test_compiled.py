@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from clearhead.inspection.ablate import without_heads
+from clearhead.inspection.ablate import head_means, without_heads
 from clearhead.inspection.capture import attention_names, inspecting
+from clearhead.inspection.gates import head_slopes
 from clearhead.models.build import build_model
 from clearhead.models.config import ModelConfig
 
@@ -101,3 +102,14 @@ def test_calls_are_ones_own_again_afterwards(both: tuple[nn.Module, Any]) -> Non
     with inspecting(network), inspecting(compiled):
         assert type(compiled).__call__ is not plain
     assert type(compiled).__call__ is plain
+
+
+def test_means_and_slopes_are_those_of_the_model_as_it_is_written(both: tuple[nn.Module, Any]) -> None:
+    network, compiled = both
+    with torch.no_grad():
+        compiled(GIVEN)
+        wanted, found = (head_means(network, lambda ask=ask: ask(GIVEN)) for ask in both)
+    assert torch.equal(found["decoder.0.self"], wanted["decoder.0.self"])
+    one, other = (head_slopes(network, (ask(GIVEN).square().sum((1, 2)) for _ in range(1))) for ask in both)
+    assert float(one["decoder.0.self"].min()) > 0
+    assert torch.equal(one["decoder.0.self"], other["decoder.0.self"])

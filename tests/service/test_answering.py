@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from clearhead.cli.import_ import ImportOptions, import_
-from clearhead.errors import ConfigurationError
+from clearhead.errors import ConfigurationError, RunError
 from clearhead.service.answering import unheeded
-from clearhead.service.import_pretrained import take
+from clearhead.service.import_pretrained import import_run, take
 
 from .imported import published
 
@@ -62,6 +62,18 @@ def test_draws_as_the_settings_have_them(folders: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"do_sample": False}, {"sample": False, "beam": 1}),
+        ({"num_beams": 4, "min_new_tokens": 3}, {"sample": False, "beam": 4, "min_length": 3, "length_penalty": 1.0}),
+        ({"num_beams": 2, "do_sample": True}, {"sample": True, "temperature": 1.0}),
+    ],
+)
+def test_a_decoder_that_is_not_to_draw_searches(folders: Path, given: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert wanted.items() <= answers(folders / "gpt2", **given).items()
+
+
+@pytest.mark.parametrize(
     ("family", "setting", "reason"),
     [
         ("t5", {"early_stopping": "soon"}, "early_stopping: expected true, false or \"never\", got 'soon'"),
@@ -80,7 +92,7 @@ def test_impossible_values_are_named(folders: Path, family: str, setting: dict[s
 
 
 def test_what_one_kind_of_model_heeds_and_another_does_not_is_told(folders: Path) -> None:
-    for family, given in (("gpt2", {"num_beams": 4, "min_new_tokens": 3}), ("t5", {"do_sample": True})):
+    for family, given in (("gpt2", {"min_length": 4}), ("t5", {"do_sample": True})):
         answers(folders / family, **given)
         taken = take(folders / family)
         assert unheeded(taken.source.directory, taken.config) == given
@@ -93,6 +105,19 @@ def test_what_is_not_heeded_is_told(folders: Path, tmp_path: Path, capsys: pytes
     told = capsys.readouterr().err
     assert "without repetition_penalty = 1.3, which is not done here" in told
     assert "typical_p" not in told
+
+
+def test_what_cannot_be_written_leaves_nothing(folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    answers(folders / "t5")
+    with monkeypatch.context() as patch:
+        patch.setattr("clearhead.service.import_pretrained.replace_file", full)
+        with pytest.raises(RunError, match="No space left"):
+            import_run(folders / "t5", tmp_path / "run")
+    assert not list((tmp_path / "run").iterdir())
+    import_run(folders / "t5", tmp_path / "run")
 
 
 def pooling(folder: Path, **settings: Any) -> str:

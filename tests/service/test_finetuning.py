@@ -217,6 +217,19 @@ def test_a_taggers_layers_are_a_language_models(every_kind: dict[str, Path], tmp
     assert not torch.allclose(one[0, 0], other[0, 0])
 
 
+@pytest.mark.parametrize("kind", ["language-model", "translator"])
+def test_the_layers_that_a_tagger_starts_from_may_be_pruned(
+    every_kind: dict[str, Path], finished: Path, tmp_path: Path, kind: str
+) -> None:
+    whole, stack = (finished, "encoder") if kind == "translator" else (every_kind[kind], "decoder")
+    heads = {f"{stack}.0.self": [1]} | ({"decoder.1.cross": [0]} if kind == "translator" else {})
+    pruned = tmp_path / "pruned"
+    prune_run(whole, heads, pruned)
+    list(train(read_recipe(tagging(tmp_path / "tags", pruned), [*QUICK, "model.dropout=0.0"]), tmp_path / "run"))
+    left = load(pruned).config.kept_heads
+    assert left and load(tmp_path / "run").config.kept_heads == {"encoder.0.self": left[f"{stack}.0.self"]}
+
+
 def test_a_language_model_goes_on_with_its_own_pieces(every_kind: dict[str, Path], tmp_path: Path) -> None:
     """The new text has letters of its own, but the vocabulary is the other's."""
     writer = every_kind["language-model"]

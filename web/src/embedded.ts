@@ -102,15 +102,16 @@ export class InFile implements Source {
   private async map(attention: string, head: number): Promise<{ rows: number; columns: number; at: (row: number, column: number) => number }> {
     const facts = this.packed.look.attentions.find((each) => each.name === attention);
     const [rows, columns] = [facts?.rows ?? 0, facts?.columns ?? 0];
-    const one = Math.max(0, head);
     const packed = this.packed.whole[attention] ?? this.packed.small[attention];
     const { cells, most } = readFrame(await unpacked(packed)).arrays;
-    const [, high = 1, wide = 1] = cells?.shape ?? [];
-    const largest = most?.values[one] ?? 1;
+    const [count = 1, high = 1, wide = 1] = cells?.shape ?? [];
+    const heads = head < 0 ? Array.from({ length: count }, (_none, each) => each) : [head]; // their mean
     const [tall, broad] = [stride(rows, high), stride(columns, wide)];
     const at = (row: number, column: number): number => {
       const [i, j] = [Math.floor(row / tall), Math.floor(column / broad)];
-      return row < rows && column < columns ? ((cells?.values[(one * high + i) * wide + j] ?? 0) / 255) * largest : 0;
+      if (row >= rows || column >= columns) return 0;
+      const weights = heads.map((one) => ((cells?.values[(one * high + i) * wide + j] ?? 0) / 255) * (most?.values[one] ?? 1));
+      return weights.reduce((sum, weight) => sum + weight, 0) / weights.length;
     };
     return { rows, columns, at };
   }

@@ -59,10 +59,10 @@ export class LinesView {
       }
     const list = (side: "query" | "key", labels: string[], range: { first: number; count: number }): HTMLElement =>
       h("ol", { class: side }, ...labels.slice(range.first, range.first + range.count).map((label, place) => this.token(side, label, range.first + place)));
-    const cut = rows.count < attention.rows || columns.count < attention.columns;
+    const few = rows.count < attention.rows ? { a: rows.count, n: attention.rows } : { a: columns.count, n: attention.columns };
     put(
       this.element,
-      cut && h("p", { class: "hint" }, t("truncated", { a: rows.count, n: attention.rows })),
+      few.a < few.n && h("p", { class: "hint" }, t("truncated", few)),
       h("div", { class: "sides" }, list("query", look.sides[attention.queries] ?? [], rows), drawing, list("key", look.sides[attention.keys] ?? [], columns)),
     );
     this.light();

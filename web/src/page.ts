@@ -167,6 +167,8 @@ export class Page {
       if (turn !== this.turn) return;
       await this.present(look, intact);
       this.message.classList.remove("wrong");
+    } catch (error) {
+      if (turn === this.turn) throw error; // nobody waits for the answer to an older question
     } finally {
       clearTimeout(waits);
       if (turn === this.turn && !this.message.classList.contains("wrong")) put(this.message);

@@ -71,6 +71,7 @@ def head_means(model: nn.Module | HasModel, run: Callable[[], object]) -> dict[s
         return add
 
     with ExitStack() as stack:
+        stack.enter_context(uncompiled())
         for name, seam in seams(network).items():
             stack.callback(seam.step.register_forward_hook(adder(name)).remove)
         run()

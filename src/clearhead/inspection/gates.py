@@ -16,7 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clearhead.inspection.capture import network_of
 from clearhead.inspection.seams import seams
+from clearhead.inspection.uncompiled import uncompiled
 
 Gates = dict[str, list[Tensor]]
 
@@ -61,6 +63,7 @@ def gated(model: nn.Module) -> Iterator[Gates]:
         return keep
 
     with ExitStack() as stack:
-        for name, seam in seams(model).items():
+        stack.enter_context(uncompiled())
+        for name, seam in seams(network_of(model)).items():
             stack.callback(seam.step.register_forward_hook(keeper(name)).remove)
         yield gates

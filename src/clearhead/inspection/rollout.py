@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from clearhead.errors import ShapeError
+from clearhead.errors import ConfigurationError, ShapeError
 
 TINY = 1e-12  # a capacity below this is none
 
@@ -39,7 +39,13 @@ def rollout(layers: Sequence[Tensor]) -> list[Tensor]:
 
 
 def flow(layers: Sequence[Tensor], rows: Sequence[int] | None = None) -> Tensor:
-    """The maximum flow from each position of the last layer (or from ``rows``) to each input, (rows, T) float64."""
+    """The maximum flow from each position of the last layer (or from ``rows``) to each input, (rows, T) float64.
+
+    Raises:
+        ConfigurationError: there is no layer.
+    """
+    if not layers:
+        raise ConfigurationError("flow: expected the maps of at least one layer, got none")
     steps = [with_residual(layer).cpu() for layer in reversed(layers)]
     count = len(steps[0])
     chosen = range(count) if rows is None else rows

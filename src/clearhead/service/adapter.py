@@ -28,7 +28,7 @@ from clearhead.service.room import refuse_too_large
 from clearhead.service.run_folder import RunCard, RunFolder, write_text
 from clearhead.service.start import Start, bring
 from clearhead.strict_json import parse_json
-from clearhead.training.durable import Digest, digest_of, remove, replace_file
+from clearhead.training.durable import Digest, digest_of, replace_file
 from clearhead.training.tensorfile import read_tensors, tensor_pieces
 
 FILE, FORMAT = "adapter.safetensors", "clearhead-adapter 1"
@@ -84,13 +84,8 @@ def merge_adapter(adapter: str | Path, origin: str, out: str | Path) -> RunFolde
     said = _metadata(path)
     recipe = parse_recipe(_toml(said["recipe"], path), where=f"{path}, the recipe in its header")
     config = _config(said["model"], path)
-    run = RunFolder.create(out, recipe)
-    try:
+    with RunFolder.made(out, recipe) as run:
         _merge(path, said, origin, run, recipe, config)
-    except BaseException:
-        for entry in list(run.path.iterdir()):
-            remove(entry)
-        raise
     return run
 
 

@@ -36,7 +36,7 @@ UNHEEDED: Mapping[str, tuple[object, ...]] = {
     "sequence_bias": (None,),
 }
 UNHEEDED_BY: Mapping[str, Mapping[str, tuple[object, ...]]] = {  # architectures, each by its own search
-    "decoder": {"num_beams": (None, 1), "min_length": (None, 0), "min_new_tokens": (None, 0)},
+    "decoder": {"min_length": (None, 0)},
     "encoder-decoder": {"do_sample": (None, False)},
 }
 
@@ -61,7 +61,9 @@ def _searched(given: Mapping[str, Any], config: ModelConfig) -> dict[str, Any]:
     room = config.max_positions
     if config.architecture == "decoder":
         longest = _whole(given, "max_new_tokens", LONGEST_ANSWER, 1 << 20)
-        return {"max_length": min(longest, room), **_beams(given), **_draws(given)}
+        longest = min(longest, room)
+        shortest = min(_whole(given, "min_new_tokens", 0, 1 << 20, least=0), longest)
+        return {"max_length": longest, "min_length": shortest, **_beams(given), **_draws(given)}
     longest = _whole(given, "max_length", LONGEST_ANSWER, 1 << 20)
     longest = min(_whole(given, "max_new_tokens", longest, 1 << 20), room)
     shortest = max(0, _whole(given, "min_length", 1, 1 << 20, least=0) - 1)  # the start symbol counts there
@@ -91,9 +93,12 @@ def _beams(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _draws(given: Mapping[str, Any]) -> dict[str, Any]:
-    """How tokens are drawn, where the model is meant to draw; what is not given is as that library has it."""
+    """How a decoder goes on: by search, or how tokens are drawn; what is not given then is as that library has it."""
+    beam = _whole(given, "num_beams", 1, 64)
+    if given.get("do_sample") is False or (beam > 1 and not given.get("do_sample")):
+        return {"sample": False, "beam": beam, "length_penalty": _penalty(given)}
     if given.get("do_sample") is not True:
-        return {}
+        return {}  # nothing is said: the house's own way
     table: dict[str, Any] = {"top_k": _whole(given, "top_k", 50, 1 << 20, least=0)}
     for name, least, largest in (("temperature", 1e-6, 1e6), ("top_p", 1e-6, 1.0)):
         value = given.get(name)

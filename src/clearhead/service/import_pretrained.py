@@ -89,7 +89,7 @@ def import_pretrained(
 def import_run(directory: str | Path, out: str | Path) -> Imported:
     """Write the published model in ``directory`` as a run into ``out``, which must be absent or empty.
 
-    Weights keep the numbers and the dtype they have in the directory.
+    Weights keep the numbers and the dtype they have in the directory. If it fails, nothing is left in ``out``.
 
     Raises:
         RunError: as ``import_pretrained``, or there is something in ``out``.
@@ -99,12 +99,12 @@ def import_run(directory: str | Path, out: str | Path) -> Imported:
     if taken.source.directory.path.resolve() == Path(out).resolve():
         raise RunError(f"{out} is the model's own folder; choose another with --out (nothing was changed)")
     model = taken.source.build()
-    run = RunFolder.create(out, taken.recipe)
-    first, second = taken.tokenizers
-    run.write_tokenizers((first, second), shared=first is second)
     task, parameters = taken.recipe.task, account(taken.config).total
-    run.write_report(_report(taken, parameters))
-    _write_model(run, task, taken.config, model)
+    with RunFolder.made(out, taken.recipe) as run:
+        first, second = taken.tokenizers
+        run.write_tokenizers((first, second), shared=first is second)
+        run.write_report(_report(taken, parameters))
+        _write_model(run, task, taken.config, model)
     return Imported(taken.source.family.name, task, parameters, run, unheeded(taken.source.directory, taken.config))
 
 

@@ -93,6 +93,8 @@ def by_attention(heads: Sequence[HeadWorth]) -> dict[str, list[int]]:
 def prune_run(run: str | Path, heads: Mapping[str, Sequence[int]], out: str | Path) -> RunFolder:
     """Write the model of ``run`` without ``heads`` as a run of its own in ``out``, which must be absent or empty.
 
+    If it fails, nothing is left in ``out``.
+
     Raises:
         RunError: ``run`` is no finished run, or there is something in ``out``.
         ConfigurationError: as ``prune_heads``.
@@ -100,15 +102,15 @@ def prune_run(run: str | Path, heads: Mapping[str, Sequence[int]], out: str | Pa
     old = RunFolder.open(run)
     pruned = prune_heads(load(run, device="cpu"), heads)
     recipe = old.recipe()
-    kept = {"kept_heads": pruned.config.kept_heads}
-    new = RunFolder.create(out, recipe.model_copy(update={"model": recipe.model.model_copy(update=kept)}))
-    for entry in sorted(old.path.iterdir()):
-        if entry.name not in OF_TRAINING | WRITTEN and not entry.name.startswith("."):
-            copy = shutil.copytree if entry.is_dir() else shutil.copy2
-            copy(entry, new.path / entry.name)
-    digest = replace_file(new.weights_file, tensor_pieces(weights_of(pruned.model)))
-    new.write_card(RunCard(task=recipe.task, model=pruned.config, weights_sha256=digest.sha256))
-    new.write_report(_report(old, pruned.config, heads))
+    smaller = recipe.model.model_copy(update={"kept_heads": pruned.config.kept_heads})
+    with RunFolder.made(out, recipe.model_copy(update={"model": smaller})) as new:
+        for entry in sorted(old.path.iterdir()):
+            if entry.name not in OF_TRAINING | WRITTEN and not entry.name.startswith("."):
+                copy = shutil.copytree if entry.is_dir() else shutil.copy2
+                copy(entry, new.path / entry.name)
+        digest = replace_file(new.weights_file, tensor_pieces(weights_of(pruned.model)))
+        new.write_card(RunCard(task=recipe.task, model=pruned.config, weights_sha256=digest.sha256))
+        new.write_report(_report(old, pruned.config, heads))
     return new
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +26,7 @@ from clearhead.settings import Settings
 from clearhead.strict_json import read_json
 from clearhead.text.foreign import load_tokenizer
 from clearhead.text.tokenizer import Tokenizer
-from clearhead.training.durable import replace_file
+from clearhead.training.durable import remove, replace_file
 from clearhead.training.lock import NAME as LOCK
 from clearhead.training.lock import only_user
 
@@ -109,6 +111,18 @@ class RunFolder:
             raise RunError(f"{run.path} cannot be made a folder: {error.strerror or error}") from None
         write_text(run.recipe_file, recipe_to_toml(recipe))
         return run
+
+    @classmethod
+    @contextmanager
+    def made(cls, path: str | Path, recipe: Recipe) -> Iterator[RunFolder]:
+        """As ``create``, for a run that is whole when the block ends; should that fail, what was begun is removed."""
+        run = cls.create(path, recipe)
+        try:
+            yield run
+        except BaseException:
+            for entry in list(run.path.iterdir()):
+                remove(entry)
+            raise
 
     def _never_trained(self) -> bool:
         """Whether all there is was made on the way to a training that did not begin, as when data is refused."""

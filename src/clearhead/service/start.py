@@ -189,6 +189,9 @@ def config_for(source: ModelConfig, architecture: str, who: str, origin: str) ->
         return source
     fields = type(source).model_fields
     table = source.model_dump() | {name: fields[name].default for name in ("decoder_layers", "tie", "head")}
+    side = "decoder." if source.architecture == "decoder" else "encoder."
+    kept = {name: heads for name, heads in (source.kept_heads or {}).items() if name.startswith(side)}
+    table["kept_heads"] = {f"encoder.{name.removeprefix(side)}": heads for name, heads in kept.items()} or None
     if source.architecture == "decoder":
         table |= {"encoder_layers": source.decoder_layers, "source_vocabulary": source.target_vocabulary}
     biases = source.biases.model_dump() | {"output": None}
