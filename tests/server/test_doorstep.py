@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clearhead.server.app import create_app
 from clearhead.server.doorstep import Doorstep, Turned, read_head
+from clearhead.server.house import House
 from clearhead.server.settings import Limits, ServerSettings
 from clearhead.service.serving import Served
 
@@ -59,7 +61,7 @@ def full(toy: Served, turned: list[bool]) -> Iterator[tuple[Service, Held]]:
         waiting = [others.submit(ask, service, "in the model")]
         until(lambda: model.calls)
         waiting.append(others.submit(ask, service, "in the line"))
-        until(lambda: service.house.crowded)
+        until(lambda: service.house.crowded(0))
         turned.clear()
         yield service, model
         model.open.set()
@@ -238,3 +240,18 @@ def test_everything_else_is_answered_while_the_model_is_full(full: tuple[Service
     token = {"Authorization": f"Bearer {TOKEN}"}
     for path in ("/health/live", "/health/ready", "/metrics", "/v1/models"):
         assert service.ask("GET", path, headers=token).status == 200, path
+
+
+def test_who_knocks_in_the_same_turn_counts_before_having_a_place(toy: Served) -> None:
+    house = House([toy], ServerSettings(limits=Limits(texts=1, queue_texts=3)))
+    doorstep = Doorstep(create_app(house))
+
+    async def knock(times: int) -> list[bool]:
+        found = [doorstep.turn_away(ASKED) is not None for _ in range(times)]
+        await asyncio.sleep(0)  # the loop's next turn: whoever was let in has a place by now, or is gone
+        return found
+
+    async def two_turns() -> list[list[bool]]:
+        return [await knock(5), await knock(4)]
+
+    assert asyncio.run(two_turns()) == [[False] * 3 + [True] * 2, [False] * 3 + [True]]

@@ -9,6 +9,7 @@ same request would be the same.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass
@@ -56,10 +57,12 @@ class Doorstep:
         self.journal = journal
         self.gate = journal.gate
         self.house = journal.house
+        self.ahead = 0  # requests that were let in this turn of the loop, and get a place in the next
 
     def turn_away(self, data: bytes) -> Turned | None:
         """The refusal of the request that begins with ``data``; None where it takes the usual way."""
-        if not self.house.crowded:
+        if not self.house.crowded(self.ahead):
+            self._let_in()
             return None
         began = time.monotonic()
         limits = self.house.settings.limits
@@ -69,12 +72,22 @@ class Doorstep:
         if not self._comes_in(head):
             return None
         try:
-            self.house.admit(head.model)
+            self.house.admit(head.model, self.ahead)
         except Refusal as refusal:
             entry = Entry(began, refusal.status, finished=True)
             self.journal.note(entry, "POST", head.route, {})
             return Turned(refusal, with_safe(refusal.raw_headers, entry.id), head.size + head.body - len(data))
+        self._let_in()
         return None
+
+    def _let_in(self) -> None:
+        """Many may knock in one turn of the loop, before the first of them has a place."""
+        if not self.ahead:
+            asyncio.get_running_loop().call_soon(self._turn)
+        self.ahead += 1
+
+    def _turn(self) -> None:
+        self.ahead = 0
 
     def _comes_in(self, head: Head) -> bool:
         """Whether the gate lets the request through to a model there is."""

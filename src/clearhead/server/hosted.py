@@ -83,13 +83,13 @@ class Hosted:
         call: Callable[[Predictor], Any] = lambda predictor: predictor.predict(inputs, **decoding)  # noqa: E731
         return Job(call, deadline, len(inputs), key, inputs, decoding, listener)
 
-    def refuse_if_full(self) -> None:
-        """What ``enter`` would say to a request of one input, before anything of the request is read.
+    def refuse_if_full(self, ahead: int = 0) -> None:
+        """What ``enter`` would say to a request of one input behind ``ahead`` others, before anything of it is read.
 
         Raises:
             Refusal: there is no room.
         """
-        if self.line.full_for(1):
+        if self.line.full_for(1 + ahead):
             raise self.full()
 
     def enter(self, job: Job) -> None:

@@ -34,8 +34,10 @@ class House:
             raise Refusal(404, f"there is no model of that name here; there are {', '.join(self.models)}")
         return self.models[name]
 
-    def admit(self, name: str) -> Hosted:
+    def admit(self, name: str, ahead: int = 0) -> Hosted:
         """The model of that name, if it takes requests now: asked before anything of a request is read.
+
+        ``ahead`` others have just come in and have no place yet.
 
         Raises:
             Refusal: there is no such model, no room, or the service is stopping.
@@ -43,13 +45,12 @@ class House:
         hosted = self.model(name)
         if self.stopping:
             raise STOPPING
-        hosted.refuse_if_full()
+        hosted.refuse_if_full(ahead)
         return hosted
 
-    @property
-    def crowded(self) -> bool:
-        """Whether some request might be refused for want of room, or because the service is stopping."""
-        return self.stopping or any(hosted.line.full_for(1) for hosted in self.models.values())
+    def crowded(self, ahead: int) -> bool:
+        """Whether some request behind ``ahead`` others might find no room, or the service is stopping."""
+        return self.stopping or any(hosted.line.full_for(1 + ahead) for hosted in self.models.values())
 
     def deadline(self) -> float:
         """By when a request that comes now is to be answered."""
