@@ -1,6 +1,6 @@
 """Fine-tuning a published encoder for Banking77: Clearhead beside transformers' own Trainer, examples a second.
 
-    python benchmarks/finetuning_peer.py --data FOLDER --model DIR [--updates 20] [--rounds 5]
+    python benchmarks/finetuning_peer.py --data FOLDER --model DIR [--updates 50] [--rounds 5] [--settings SETTING…]
     python benchmarks/finetuning_peer.py --data FOLDER --model DIR --quality
 
 Both start from the same weights, leave the table of pieces as it is, read the same training texts cut at the same
@@ -188,7 +188,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the data")
     parser.add_argument("--model", type=Path, required=True, help="directory of the published model")
-    parser.add_argument("--updates", type=int, default=20, help="updates a round")
+    parser.add_argument("--updates", type=int, default=50, help="a round; the Trainer sorts 50 batches at a time")
+    parser.add_argument("--settings", nargs="+", choices=tuple(SETTINGS), default=tuple(SETTINGS), metavar="SETTING")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quality", action="store_true", help="train the Trainer to the end and score it")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -200,7 +201,7 @@ def main() -> None:
         quality(arguments)
     else:
         common = ["--data", str(arguments.data), "--model", str(arguments.model), "--updates", str(arguments.updates)]
-        contestants = {name: [*common, "--peer", name] for name in ("clearhead", *SETTINGS)}
+        contestants = {name: [*common, "--peer", name] for name in ("clearhead", *arguments.settings)}
         path, kept = RESULTS / f"{NAME}.json", "trainer_to_the_end"
         before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         result: dict[str, Any] = {"what": "texts a second in fine-tuning on Banking77", "texts_an_update": TEXTS}
