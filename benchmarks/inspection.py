@@ -1,6 +1,6 @@
 """What it costs that somebody looks: a forward pass with every attention and the whole stream kept, beside one without.
 
-    python benchmarks/inspection.py [--rounds 40] [--threads N]
+    python benchmarks/inspection.py [--rounds 10] [--threads N]
 
 "idle" is a pass of a model that was looked at, while nobody looks, beside a copy that nothing was ever attached to.
 "open" is a pass inside ``with clearhead.inspecting(model)``: references to every q, k, v and the stream are kept,
@@ -33,6 +33,9 @@ MODELS: dict[str, dict[str, Any]] = {
 SHAPES = {"tiny": [(1, 20), (128, 20), (8, 512)], "base": [(1, 20), (32, 20), (2, 512)]}  # sentences, length
 
 
+SECONDS = 3.0  # that passes of one kind take together, at least
+
+
 def median_of_ratios(first: Callable[[], object], second: Callable[[], object], rounds: int) -> tuple[float, float]:
     """The median time of ``first`` in seconds, and that of ``second`` over its neighbour of ``first``."""
     times, ratios = [], []
@@ -63,12 +66,14 @@ def row(name: str, sentences: int, length: int, rounds: int) -> dict[str, Any]:
 
     with torch.inference_mode():
         for _ in range(3):
+            began = time.perf_counter()
             plain(), attached(), untouched.hidden(source, target)
+        rounds = max(rounds, int(3 * SECONDS / (time.perf_counter() - began)))
         seconds, nothing = median_of_ratios(plain, plain, rounds)
         _, whole = median_of_ratios(plain, attached, rounds)
         _, idle = median_of_ratios(lambda: untouched.hidden(source, target), plain, rounds)
         opened = _open(model, plain, rounds)
-    found = {"model": name, "sentences": sentences, "length": length, "forward_ms": 1000 * seconds}
+    found = {"model": name, "sentences": sentences, "length": length, "rounds": rounds, "forward_ms": 1000 * seconds}
     costs = {"idle_percent": idle, "open_percent": opened, "attached_percent": whole, "nothing_percent": nothing}
     return found | {key: round(100 * (ratio - 1), 2) for key, ratio in costs.items()}
 
@@ -90,7 +95,7 @@ def _open(model: Any, plain: Callable[[], object], rounds: int) -> float:
 def main() -> None:
     """Print and keep a row a shape."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=10, help="at least; more where a pass is short")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -99,7 +104,7 @@ def main() -> None:
         for sentences, length in shapes:
             rows.append(row(name, sentences, length, options.rounds))
             print(rows[-1], flush=True)
-    print(write_result("inspection", {"threads": options.threads, "rounds": options.rounds, "rows": rows}))
+    print(write_result("inspection", {"threads": options.threads, "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ class AlignOptions:
         int, typer.Option(metavar="N", help="Find the attention by --gold of the first N pairs; the others are scored.")
     ] = 0
     attention: Annotated[
-        str | None, typer.Option(help="Such as decoder.2.cross [default: the best on the run's validation pairs].")
+        str | None, typer.Option(help="Such as decoder.2.cross (default: the best on the run's validation pairs).")
     ] = None
-    head: Annotated[int | None, typer.Option(help="One of its heads, from 0 [default: their mean].")] = None
+    head: Annotated[int | None, typer.Option(help="One of its heads, from 0 (default: their mean).")] = None
     row: Annotated[RowOption, typer.Option(help="The row where a piece is written, or where it is read.")] = (
         RowOption.written
     )

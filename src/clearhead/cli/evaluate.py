@@ -30,7 +30,7 @@ class EvaluateOptions(DecodingOptions, _Required):
         typer.Option(
             metavar="FILE",
             help="One file as the recipe names them (a translation: or two, source lines and target lines) "
-            "[default: the recipe's test set, else its validation set].",
+            "(default: the recipe's test set, else its validation set).",
         ),
     ] = field(default_factory=list)
     tokenize: Annotated[str | None, typer.Option(help="sacreBLEU's tokenizer for BLEU, such as zh.")] = None

@@ -32,14 +32,14 @@ class HeadsOptions:
         typer.Option(
             metavar="FILE",
             help="One file as the recipe names them (a translation: or two, source lines and target lines) "
-            "[default: the recipe's validation set, else its test set].",
+            "(default: the recipe's validation set, else its test set).",
         ),
     ] = field(default_factory=list)
     metric: Annotated[
         str | None, typer.Option(help="loss, bleu, exact_match, accuracy, micro_f1, perplexity: what the task offers.")
     ] = None
     replace: Annotated[str, typer.Option(help="What a silenced head says instead: zero, or its mean.")] = "zero"
-    examples: Annotated[int | None, typer.Option(help="So many examples, by chance [default: all].")] = None
+    examples: Annotated[int | None, typer.Option(help="So many examples, by chance (default: all).")] = None
     samples: Annotated[int, typer.Option(help="Draws of the bootstrap.")] = 1000
     seed: Annotated[int, typer.Option(help="Of the draws and of the choice of examples.")] = 1
     slopes: Annotated[bool, typer.Option("--slopes", help="Also the first-order estimate of every head.")] = False

@@ -20,7 +20,7 @@ class LookOptions:
     """Which run, at what, drawn how."""
 
     run: Annotated[Path, typer.Argument(help="A run folder.")]
-    text: Annotated[str | None, typer.Argument(help="What to look at [default: the first line of stdin].")] = None
+    text: Annotated[str | None, typer.Argument(help="What to look at (default: the first line of stdin).")] = None
     as_text: Annotated[bool, typer.Option("--text", help="Draw in the terminal; so is the default in a pipe.")] = False
     page: Annotated[bool, typer.Option("--page", help="Open the page; so is the default in a terminal.")] = False
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Serve the page and print its address only.")] = False
@@ -29,8 +29,8 @@ class LookOptions:
     svg: Annotated[Path | None, typer.Option(help="The same as SVG.")] = None
     align: Annotated[bool, typer.Option("--align", help="A translation's words, with lines to its source's.")] = False
     as_json: Annotated[bool, typer.Option("--json", help="All maps as one JSON object on stdout.")] = False
-    layer: Annotated[int | None, typer.Option(help="One layer, from 0 [default: the mean of all].")] = None
-    head: Annotated[int | None, typer.Option(help="One head of that layer, from 0 [default: their mean].")] = None
+    layer: Annotated[int | None, typer.Option(help="One layer, from 0 (default: the mean of all).")] = None
+    head: Annotated[int | None, typer.Option(help="One head of that layer, from 0 (default: their mean).")] = None
 
 
 def look(options: LookOptions) -> None:

@@ -22,7 +22,7 @@ class _Required:
 class PredictOptions(DecodingOptions, _Required):
     """Which run, on what, how."""
 
-    file: Annotated[Path | None, typer.Argument(help="Text, one input a line [default: stdin].")] = None
+    file: Annotated[Path | None, typer.Argument(help="Text, one input a line (default: stdin).")] = None
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: all there is to an answer.")] = False
 
 

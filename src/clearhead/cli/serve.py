@@ -22,7 +22,7 @@ class ServeOptions:
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders; NAME=RUN gives one a name.")]
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8000
-    device: Annotated[str | None, typer.Option(help='Such as "cpu" or "cuda" [default: a GPU if there is one].')] = None
+    device: Annotated[str | None, typer.Option(help='Such as "cpu" or "cuda" (default: a GPU if there is one).')] = None
     token_file: Annotated[
         Path | None,
         typer.Option(help="Ask every request for the token in this file's first line.", rich_help_panel=_SAFETY),

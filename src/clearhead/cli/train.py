@@ -16,7 +16,7 @@ class TrainOptions:
     """What to train, where to, and whether to go on."""
 
     recipe: Annotated[Path, typer.Argument(help="A recipe file; with --resume, a run folder will do.")]
-    out: Annotated[Path | None, typer.Option(help="The run folder [default: runs/NAME-OF-THE-RECIPE].")] = None
+    out: Annotated[Path | None, typer.Option(help="The run folder (default: runs/NAME-OF-THE-RECIPE).")] = None
     overrides: Annotated[
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as training.updates=500.")
     ] = field(default_factory=list)
